@@ -31,6 +31,8 @@ mod debug;
 #[cfg(feature = "local")]
 mod demo_workspace;
 #[cfg(feature = "local")]
+mod descriptions;
+#[cfg(feature = "local")]
 mod failed_recording;
 #[cfg(feature = "local")]
 mod folder;

@@ -1,6 +1,7 @@
 //! `debug`: syncs into a DuckDB file on this machine, acting as Fivetran over real gRPC.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
@@ -10,7 +11,8 @@ use std::{
 
 use clap::Args;
 use fivetran_runner::{
-    Counters, Names, RequestedSelection, SyncOutcome, progress::Progress, report,
+    Counters, Names, Options, RequestedSelection, SyncOutcome, Transport, progress::Progress,
+    report,
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -18,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     connector::{self, ConnectorTarget},
     demo_workspace::{self, DemoWorkspace},
+    descriptions,
     folder::Folder,
     folder_lock::FolderLock,
     html_report, recording, selected_names,
@@ -190,17 +193,12 @@ async fn sync(
         .start(telemetry, recording.hooks(), &configuration, interrupted)
         .await?;
 
-    let options = fivetran_runner::Options {
-        state: arguments.state.clone(),
-        full_refresh: arguments.full_refresh,
-        schema: arguments.schema.clone(),
-        selection: RequestedSelection::Names(names),
-        history: arguments.history,
+    let options = Options {
         skip_tests: !with_tests,
         counters: is_ours.then_some(counters),
         process: connector.process(),
         start_within: connector.start_within(),
-        ..fivetran_runner::Options::new(connector.endpoint().await, configuration, &dir)
+        ..arguments.options(connector.endpoint().await, configuration)
     };
     let clock = Arc::new(SystemClock);
     let outcome = if is_ours {
@@ -254,6 +252,29 @@ impl Debug {
                 ..SyncOutcome::default()
             },
             has_ended: false,
+        }
+    }
+
+    /// Returns the options that follow from the arguments.
+    fn options(
+        &self,
+        endpoint: impl Into<Transport>,
+        configuration: BTreeMap<String, String>,
+    ) -> Options {
+        let options = Options {
+            state: self.state.clone(),
+            full_refresh: self.full_refresh,
+            schema: self.schema.clone(),
+            selection: RequestedSelection::Names(self.names()),
+            history: self.history,
+            ..Options::new(endpoint, configuration, self.folder.path())
+        };
+        if self.connector.name().is_some() {
+            return options;
+        }
+        Options {
+            descriptions: descriptions::all(),
+            ..options
         }
     }
 

@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use super::descriptions;
 use crate::{
     clock::{Clock as _, SystemClock},
     fivetran::{Service, server},
@@ -116,6 +117,7 @@ fn options(
 ) -> fivetran_runner::Options {
     fivetran_runner::Options {
         state: Some(state),
+        descriptions: descriptions::all(),
         selection: RequestedSelection::Exactly(recorded.selection().cloned()),
         ..fivetran_runner::Options::new(endpoint, recorded.configuration(), dir)
     }

@@ -28,6 +28,7 @@ macro_rules! question {
         View {
             schema: QUESTIONS,
             name: $name,
+            description: "",
             sql: include_str!(concat!("../../docs/queries/", $name, ".sql")),
         }
     };
@@ -39,12 +40,13 @@ macro_rules! python {
         View {
             schema: PYTHON,
             name: $name,
+            description: "",
             sql: include_str!(concat!("../../docs/migrating/", $name, ".sql")),
         }
     };
 }
 
-/// All views.
+/// All views, still without the descriptions, which are in the SQL.
 const VIEWS: &[View<'static>] = &[
     question!("active_rows_by_month"),
     question!("events_by_day"),
@@ -91,7 +93,12 @@ pub(super) fn make(warehouse: &Path) -> Result<Vec<LeftOut>, fivetran_runner::Er
         .map(|view| view.sql.replace(WRITTEN_FOR, &schema));
     let texts: Vec<_> = texts.collect();
     let views = VIEWS.iter().zip(&texts);
-    let views: Vec<_> = views.map(|(view, sql)| View { sql, ..*view }).collect();
+    let views = views.map(|(view, sql)| View {
+        sql,
+        description: question(view.sql),
+        ..*view
+    });
+    let views: Vec<_> = views.collect();
     execute_views(warehouse, &views)
 }
 

@@ -5,6 +5,7 @@ use duckdb::params;
 
 use self::connection::failed;
 use super::{
+    comments::Comment,
     error::Error,
     one_line::one_line,
     sql::{column_list, number_as_text, parse_type, path_of, quote, type_name},
@@ -17,19 +18,21 @@ use super::{
 pub(super) use connection::DuckDb;
 pub(super) use log::{SyncEndEntry, SyncStartEntry};
 
+mod comments;
 mod connection;
 mod history;
 mod log;
 mod memory;
 mod memory_limit;
+mod primary_keys;
 mod rows;
 
-/// A table's comment, and its columns with their types.
-type TableDescription = (Option<String>, Vec<(String, String)>);
+/// A table as it is stored: its key, its comment, and its columns with their types.
+type StoredTable = (Option<Vec<String>>, Option<String>, Vec<(String, String)>);
 
 impl Store for DuckDb {
     fn describe(&mut self, name: &TableName) -> Result<Option<ExistingTable>, Error> {
-        let run = || -> duckdb::Result<Option<TableDescription>> {
+        let run = || -> duckdb::Result<Option<StoredTable>> {
             let mut statement = self.connection.prepare(
                 "SELECT comment FROM duckdb_tables() WHERE lower(schema_name) = lower(?) \
                  AND lower(table_name) = lower(?) AND database_name = current_database()",
@@ -50,15 +53,17 @@ impl Store for DuckDb {
                     Ok((row.get(0)?, row.get(1)?))
                 })?
                 .collect::<duckdb::Result<_>>()?;
-            Ok(Some((comment, columns)))
+            let key = primary_keys::find(&self.connection, name)?;
+            Ok(Some((key, comment, columns)))
         };
         let found = run().map_err(|error| failed("look up", name, &error))?;
-        let Some((comment, columns)) = found else {
+        let Some((key, comment, columns)) = found else {
             return Ok(None);
         };
         let mut existing = ExistingTable {
             columns: Vec::new(),
-            key: comment.and_then(|comment| serde_json::from_str(&comment).ok()),
+            key,
+            comment,
         };
         for (column, kind) in columns {
             if is_system(&column) && column != ROW_ID {
@@ -76,8 +81,6 @@ impl Store for DuckDb {
     fn create(&mut self, table: &Table) -> Result<(), Error> {
         let name = &table.name;
         let columns = column_list(table.columns());
-        // The key is stored as the table's comment, because DuckDB's own keys make replacing rows slow.
-        let key = serde_json::Value::from(table.key()).to_string();
         let system = if self.keeps_history {
             format!("{ACTIVE} BOOLEAN, {START} TIMESTAMPTZ, {END} TIMESTAMPTZ")
         } else {
@@ -86,10 +89,10 @@ impl Store for DuckDb {
         let sql = format!(
             "BEGIN; CREATE SCHEMA IF NOT EXISTS {schema}; \
              CREATE TABLE {table} ({columns}{SYNCED} TIMESTAMPTZ, {system}); \
-             COMMENT ON TABLE {table} IS '{comment}'; COMMIT",
+             {key}; COMMIT",
             schema = quote(&name.schema),
             table = path_of(name),
-            comment = key.replace('\'', "''"),
+            key = primary_keys::insert_statements(table),
         );
         self.with_memory(|database| {
             let made = database.connection.execute_batch(&sql);
@@ -162,6 +165,10 @@ impl Store for DuckDb {
         self.connection
             .query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
             .map_err(|error| failed("count", name, &error))
+    }
+
+    fn comment(&mut self, comments: &[Comment]) -> Result<(), Error> {
+        self.write_comments(comments)
     }
 
     fn keeps_history(&self) -> bool {

@@ -249,7 +249,8 @@ impl Run {
             // From the first row on, the old state would be ahead of the rows.
             file.write(&start)?;
         }
-        let warehouse = Warehouse::new(store, file, options.schema.clone());
+        let warehouse = Warehouse::new(store, file, options.schema.clone())
+            .with_descriptions(options.descriptions.clone());
         let request = UpdateRequest {
             configuration: self.answers(),
             selection,

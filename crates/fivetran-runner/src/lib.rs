@@ -15,6 +15,7 @@
 //! | `staged`, `batch`, `history` | operations until their flush: folded, or all versions |
 //! | `table`, `value`, `decimal`, `number` | columns, and values that fit them |
 //! | `database`, `sql`, `schema` | rows in a DuckDB file, and the log of syncs |
+//! | `comments` | descriptions of tables and columns, stored as comments |
 //! | `counters` | counts of the connector's requests, for that log |
 //! | `state` | `state.json`, never ahead of the rows |
 //! | [`progress`] | progress bars on a terminal |
@@ -28,6 +29,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
+pub use comments::TableDescription;
 pub use connector_exit::{AwaitExit, ConnectorExit};
 pub use counters::{Counted, Counters};
 pub use digest::{Digests, digests};
@@ -50,6 +52,7 @@ pub use views::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 mod batch;
 mod choose;
 mod client;
+mod comments;
 pub mod conformance;
 mod connector_exit;
 mod counters;

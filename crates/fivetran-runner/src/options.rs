@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{connector_exit::AwaitExit, counters::Counters, transport::Transport};
+use super::{
+    TableDescription, connector_exit::AwaitExit, counters::Counters, transport::Transport,
+};
 use fivetran_proto::Selection;
 
 /// The DuckDB file's name in the folder of a local run.
@@ -34,6 +36,8 @@ pub struct Options {
     pub schema: String,
     /// The selection of tables and columns.
     pub selection: RequestedSelection,
+    /// The descriptions of the connector's tables, stored as comments in the warehouse; tables may be missing.
+    pub descriptions: Vec<TableDescription>,
     /// Leaves out the setup tests.
     pub skip_tests: bool,
     /// Keeps every version of a row, as Fivetran does in its history mode.
@@ -78,6 +82,7 @@ impl Options {
             full_refresh: false,
             schema: DEFAULT_SCHEMA.to_owned(),
             selection: RequestedSelection::default(),
+            descriptions: Vec::new(),
             skip_tests: false,
             history: false,
             counters: None,

@@ -238,6 +238,11 @@ pub(super) fn quote(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
+/// Returns a string literal.
+pub(super) fn text_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 pub(super) fn type_name(kind: ColumnType) -> String {
     match kind {
         ColumnType::Boolean => "BOOLEAN".to_owned(),

@@ -1,11 +1,12 @@
 //! Views in a DuckDB file.
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use super::{
     DEFAULT_SCHEMA, Error,
     database::DuckDb,
-    sql::{path_of, quote},
+    one_line::one_line,
+    sql::{path_of, quote, text_literal},
     table::{ACTIVE, DELETED, END, START, TableName},
     warehouse::Store as _,
 };
@@ -20,6 +21,8 @@ pub struct View<'a> {
     pub schema: &'a str,
     /// The view's name.
     pub name: &'a str,
+    /// The description, stored as the view's comment.
+    pub description: &'a str,
     /// The query: one statement, without a semicolon.
     pub sql: &'a str,
 }
@@ -51,19 +54,16 @@ pub fn make_latest(db: &Path) -> Result<(), Error> {
     let Some((schema, true)) = duckdb.last_checkpointed()? else {
         return Ok(());
     };
-    let failed = |reason| Error::Warehouse {
-        doing: "create the views of the latest versions".to_owned(),
-        reason,
-    };
-    duckdb
-        .execute(&format!("CREATE SCHEMA IF NOT EXISTS {LATEST}"))
-        .map_err(failed)?;
+    let mut sql = format!("BEGIN; CREATE SCHEMA IF NOT EXISTS {LATEST};\n");
     for table in duckdb.tables_in(&schema)? {
         let name = TableName {
             schema: schema.clone(),
             table,
         };
-        let Some(key) = duckdb.describe(&name)?.and_then(|existing| existing.key) else {
+        let Some(existing) = duckdb.describe(&name)? else {
+            continue;
+        };
+        let Some(key) = existing.key else {
             continue;
         };
         let key: Vec<_> = key.iter().map(|column| quote(column)).collect();
@@ -71,17 +71,38 @@ pub fn make_latest(db: &Path) -> Result<(), Error> {
             schema: LATEST.to_owned(),
             table: name.table.clone(),
         };
-        let make = format!(
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            sql,
             "CREATE OR REPLACE VIEW {} AS SELECT * EXCLUDE ({ACTIVE}, {START}, {END}), \
              NOT {ACTIVE} AS {DELETED} FROM {} \
-             QUALIFY row_number() OVER (PARTITION BY {} ORDER BY {START} DESC) = 1",
+             QUALIFY row_number() OVER (PARTITION BY {} ORDER BY {START} DESC) = 1; {};",
             path_of(&view),
             path_of(&name),
-            key.join(", ")
+            key.join(", "),
+            comment_statement(&view, &existing.comment.unwrap_or_default())
         );
-        duckdb.execute(&make).map_err(failed)?;
     }
-    Ok(())
+    sql.push_str("COMMIT");
+    let created = duckdb.execute(&sql);
+    created.map_err(|reason| cannot_create("the views of the latest versions", &reason))
+}
+
+fn cannot_create(what: &str, reason: &str) -> Error {
+    Error::Warehouse {
+        doing: format!("create {what}"),
+        reason: one_line(reason),
+    }
+}
+
+/// The statement that stores a view's description, which replacing the view has removed.
+fn comment_statement(view: &TableName, description: &str) -> String {
+    let comment = if description.is_empty() {
+        "NULL".to_owned()
+    } else {
+        text_literal(description)
+    };
+    format!("COMMENT ON VIEW {} IS {comment}", path_of(view))
 }
 
 fn open(db: &Path) -> Result<DuckDb, Error> {
@@ -97,17 +118,22 @@ fn open(db: &Path) -> Result<DuckDb, Error> {
 /// A view that could not be created does not exist afterwards, even if an earlier one of its name did.
 pub fn execute_views(db: &Path, views: &[View<'_>]) -> Result<Vec<LeftOut>, Error> {
     let duckdb = open(db)?;
+    let failed = |reason: String| cannot_create("the views", &reason);
+    // One transaction, because each commit waits for the disk. A view that cannot be created does not end it.
+    duckdb.execute("BEGIN").map_err(failed)?;
     let mut left_out = Vec::new();
     for view in views {
         let schema = quote(view.schema);
-        let path = path_of(&TableName {
+        let name = TableName {
             schema: view.schema.to_owned(),
             table: view.name.to_owned(),
-        });
+        };
+        let path = path_of(&name);
         // The line break ends a comment at the end of the query.
         let make = format!(
-            "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE OR REPLACE VIEW {path} AS\n{}\n",
-            view.sql
+            "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE OR REPLACE VIEW {path} AS\n{}\n; {}",
+            view.sql,
+            comment_statement(&name, view.description)
         );
         if let Err(reason) = duckdb.execute(&make) {
             // Fails if the name belongs to something other than a view, which must stay.
@@ -118,5 +144,6 @@ pub fn execute_views(db: &Path, views: &[View<'_>]) -> Result<Vec<LeftOut>, Erro
             });
         }
     }
+    duckdb.execute("COMMIT").map_err(failed)?;
     Ok(left_out)
 }

@@ -11,7 +11,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::IgnoredAny;
 
 use super::{
-    Error, Operations, TableOutcome,
+    Error, Operations, TableDescription, TableOutcome,
+    comments::{Comment, comments_of},
     staged::StagedValue,
     state::StateFile,
     table::{Column, Table, TableName},
@@ -71,6 +72,8 @@ pub(super) trait Store {
     ) -> Result<Vec<u64>, Error>;
     /// Counts the rows of the table: all, and those of them that are marked as deleted.
     fn count(&mut self, name: &TableName) -> Result<(u64, u64), Error>;
+    /// Stores the comments that differ from the present ones. Ignores those of columns that do not exist.
+    fn comment(&mut self, comments: &[Comment]) -> Result<(), Error>;
     /// Returns true if all versions of a row are kept.
     fn keeps_history(&self) -> bool {
         false
@@ -97,6 +100,7 @@ pub(super) struct ExistingTable {
     pub(super) columns: Vec<(String, ColumnType)>,
     /// The key, or `None` if no sync created the table.
     pub(super) key: Option<Vec<String>>,
+    pub(super) comment: Option<String>,
 }
 
 /// One table of this run.
@@ -116,6 +120,8 @@ pub(super) struct Warehouse<S> {
     state: StateFile,
     /// The schema of tables without a schema of their own.
     schema: String,
+    /// The descriptions of the connector's tables, for the comments.
+    descriptions: Vec<TableDescription>,
     pub(super) entries: BTreeMap<TableName, TouchedTable>,
     checkpoints: u64,
     /// The last checkpoint that was not flushed, and the time since which one has been waiting.
@@ -135,6 +141,7 @@ impl<S: Store> Warehouse<S> {
             store,
             state,
             schema,
+            descriptions: Vec::new(),
             entries: BTreeMap::new(),
             checkpoints: 0,
             pending: None,
@@ -142,6 +149,11 @@ impl<S: Store> Warehouse<S> {
             staged_bytes: 0,
             notes: BTreeSet::new(),
         }
+    }
+
+    pub(super) fn with_descriptions(mut self, descriptions: Vec<TableDescription>) -> Self {
+        self.descriptions = descriptions;
+        self
     }
 
     /// Creates the declared tables, or adapts those of an earlier run.
@@ -238,6 +250,24 @@ impl<S: Store> Warehouse<S> {
             tracing::trace!("wrote the state");
         }
         Ok(())
+    }
+
+    /// Stores the descriptions of the run's tables as comments. A failure is a remark only, because the rows are
+    /// complete without comments.
+    pub(super) fn write_comments(&mut self) {
+        let names = self.entries.keys();
+        let comments = names.flat_map(|name| {
+            let mut descriptions = self.descriptions.iter();
+            let description = descriptions.find(|it| {
+                name.schema == self.schema && it.table.eq_ignore_ascii_case(&name.table)
+            });
+            comments_of(name, description)
+        });
+        let comments: Vec<_> = comments.collect();
+        if let Err(error) = self.store.comment(&comments) {
+            self.notes
+                .insert(format!("{error}; the rows are not affected"));
+        }
     }
 
     /// The outcome of each table, in the order of their names.

@@ -38,6 +38,7 @@ pub(super) fn write<S: Store>(
         Err(RunFailure::Broken(error)) => return Err(error),
     };
     warehouse.flush()?;
+    warehouse.write_comments();
     Ok(Written {
         operations: warehouse.operations(),
         tables: warehouse.landed()?,

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use duckdb::{AccessMode, Config, Connection, params};
 
-use super::memory_limit::MemoryLimit;
+use super::{
+    memory_limit::MemoryLimit,
+    primary_keys::{self, HAS_KEY},
+};
 use crate::{
     error::Error,
     one_line::one_line,
@@ -43,8 +46,9 @@ pub(crate) struct DuckDb {
 impl DuckDb {
     /// Opens the file for writing, and creates it if it does not exist.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connect(path, AccessMode::ReadWrite)?;
+        let mut connection = connect(path, AccessMode::ReadWrite)?;
         let set = connection.execute_batch(WRITING);
+        let set = set.and_then(|()| primary_keys::prepare(&mut connection));
         let limit = set.and_then(|()| MemoryLimit::begin(&connection));
         let limit = limit.map_err(|error| cannot_open(path, &error))?;
         Ok(Self::new(connection, path, Some(limit)))
@@ -130,7 +134,7 @@ impl DuckDb {
              WHERE t.database_name = current_database() AND c.database_name = current_database() \
              AND (t.schema_name = ? OR starts_with(t.schema_name, ? || '_')) \
              AND t.schema_name NOT IN ({}) \
-             AND t.comment IS NOT NULL AND c.column_name = ? ORDER BY ALL LIMIT 1",
+             AND {HAS_KEY} AND c.column_name = ? ORDER BY ALL LIMIT 1",
             others.collect::<Vec<_>>().join(", ")
         );
         let found = || -> duckdb::Result<Option<TableName>> {
@@ -160,10 +164,12 @@ impl DuckDb {
 
     /// The names of the schema's tables that a sync made.
     pub(crate) fn tables_in(&self, schema: &str) -> Result<Vec<String>, Error> {
-        let find = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? \
-             AND comment IS NOT NULL AND database_name = current_database() ORDER BY ALL";
+        let find = format!(
+            "SELECT t.table_name FROM duckdb_tables() AS t WHERE t.schema_name = ? \
+             AND {HAS_KEY} AND t.database_name = current_database() ORDER BY ALL"
+        );
         let read = || -> duckdb::Result<Vec<String>> {
-            let mut statement = self.connection.prepare(find)?;
+            let mut statement = self.connection.prepare(&find)?;
             statement.query_map([schema], |row| row.get(0))?.collect()
         };
         read().map_err(|error| Error::Warehouse {

@@ -10,7 +10,12 @@ use duckdb::{Connection, Result, params};
 
 use super::connection::DuckDb;
 use crate::{
-    Error, Operations, SyncOutcome, counters::Counted, one_line::one_line, warehouse::FlushProgress,
+    Error, Operations, SyncOutcome, TableDescription,
+    comments::{Comment, comments_of},
+    counters::Counted,
+    one_line::one_line,
+    table::TableName,
+    warehouse::FlushProgress,
 };
 
 /// The log's table. No schema for tables may have a name that begins like its schema.
@@ -19,13 +24,96 @@ const LOG: &str = "_local_run.sync_log";
 /// The number of syncs whose states are kept. Older rows keep everything else.
 const STATES_KEPT: i64 = 100;
 
-const CREATE: &str = "CREATE SCHEMA IF NOT EXISTS _local_run;
-CREATE TABLE IF NOT EXISTS _local_run.sync_log (
-    sync BIGINT, began TIMESTAMPTZ, ended TIMESTAMPTZ, outcome VARCHAR, failure VARCHAR,
-    schema_name VARCHAR, history BOOLEAN, full_refresh BOOLEAN, state_before JSON, state_after JSON,
-    upserts BIGINT, unchanged BIGINT, updates BIGINT, deletes BIGINT, truncates BIGINT,
-    schema_changes BIGINT, checkpoints BIGINT, last_landed TIMESTAMPTZ, tables JSON,
-    requests BIGINT, response_bytes BIGINT, waits BIGINT, waited_seconds DOUBLE, seconds DOUBLE)";
+/// The description of a row.
+const DESCRIPTION: &str = "One row for each sync of the local run.";
+
+/// The columns with their types and descriptions.
+const COLUMNS: [(&str, &str, &str); 24] = [
+    ("sync", "BIGINT", "The number of the sync; the first is 1."),
+    ("began", "TIMESTAMPTZ", "The time at which the sync began."),
+    (
+        "ended",
+        "TIMESTAMPTZ",
+        "The time at which the sync ended; null if it is running or was killed.",
+    ),
+    (
+        "outcome",
+        "VARCHAR",
+        "`succeeded`, `failed`, `interrupted`, `killed`, or `running` until the sync ends.",
+    ),
+    ("failure", "VARCHAR", "The reason why the sync failed."),
+    (
+        "schema_name",
+        "VARCHAR",
+        "The schema into which the sync wrote.",
+    ),
+    (
+        "history",
+        "BOOLEAN",
+        "True if every version of a row is kept (`--history`).",
+    ),
+    (
+        "full_refresh",
+        "BOOLEAN",
+        "True if the sync began without a state (`--full-refresh`).",
+    ),
+    (
+        "state_before",
+        "JSON",
+        "The state with which the sync began; kept for the last 100 syncs.",
+    ),
+    (
+        "state_after",
+        "JSON",
+        "The state of the last checkpoint; kept for the last 100 syncs.",
+    ),
+    ("upserts", "BIGINT", "The number of upserts."),
+    (
+        "unchanged",
+        "BIGINT",
+        "The upserts of rows that the warehouse already had with the same values.",
+    ),
+    ("updates", "BIGINT", "The number of updates."),
+    ("deletes", "BIGINT", "The number of deletes."),
+    (
+        "truncates",
+        "BIGINT",
+        "The number of truncates: operations on a table, not rows.",
+    ),
+    (
+        "schema_changes",
+        "BIGINT",
+        "The number of tables that were created or changed.",
+    ),
+    ("checkpoints", "BIGINT", "The number of checkpoints."),
+    (
+        "last_landed",
+        "TIMESTAMPTZ",
+        "The arrival time of the last operation that was written.",
+    ),
+    (
+        "tables",
+        "JSON",
+        "The number of operations of each kind, and of rows, by table; null until the sync ends.",
+    ),
+    (
+        "requests",
+        "BIGINT",
+        "The connector's HTTP requests; null if it runs in another process, like the next three.",
+    ),
+    (
+        "response_bytes",
+        "BIGINT",
+        "The size of the responses, in bytes.",
+    ),
+    (
+        "waits",
+        "BIGINT",
+        "The number of waits: for a rate limit, or before a retry.",
+    ),
+    ("waited_seconds", "DOUBLE", "The sum of these waits."),
+    ("seconds", "DOUBLE", "The duration of the sync."),
+];
 
 /// A sync that begins.
 #[derive(Debug)]
@@ -65,7 +153,7 @@ impl DuckDb {
     pub(crate) fn begin_sync(&mut self, began: &SyncStartEntry<'_>) -> Result<SyncLog, Error> {
         let connection = self.connection.try_clone().map_err(failed)?;
         let mut write = || -> Result<()> {
-            self.connection.execute_batch(CREATE)?;
+            self.connection.execute_batch(&create_statement())?;
             let open = self.connection.transaction()?;
             let end = format!(
                 "UPDATE {LOG} SET outcome = 'killed', state_after = ? WHERE outcome = 'running'"
@@ -149,6 +237,29 @@ impl DuckDb {
         };
         read().map_err(failed)
     }
+}
+
+fn create_statement() -> String {
+    let columns = COLUMNS.map(|(name, kind, _)| format!("{name} {kind}"));
+    let columns = columns.join(", ");
+    format!("CREATE SCHEMA IF NOT EXISTS _local_run; CREATE TABLE IF NOT EXISTS {LOG} ({columns})")
+}
+
+/// Returns the comments of the log and its columns.
+pub(super) fn comments() -> Vec<Comment> {
+    let description = TableDescription {
+        table: "sync_log".to_owned(),
+        description: DESCRIPTION.to_owned(),
+        columns: COLUMNS
+            .iter()
+            .map(|(name, _, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect(),
+    };
+    let name = TableName {
+        schema: "_local_run".to_owned(),
+        table: description.table.clone(),
+    };
+    comments_of(&name, Some(&description))
 }
 
 /// Writes the sync's counts so far, in the transaction of a flush.

@@ -260,6 +260,7 @@ async fn views_are_recreated_or_removed() {
     let view = |name, sql| View {
         schema: "a schema",
         name,
+        description: "It's a view.",
         sql,
     };
     let good = view("good", "SELECT b FROM tester.t -- all");
@@ -268,6 +269,8 @@ async fn views_are_recreated_or_removed() {
     for name in ["good", "select"] {
         query(&db, &format!("SELECT * FROM \"a schema\".\"{name}\"")).unwrap();
     }
+    let comments = "SELECT DISTINCT comment FROM duckdb_views() WHERE NOT internal";
+    assert_eq!(rows(dir.path(), comments), ["It's a view."]);
     // The table of one view is gone; the other view has a new query.
     let bad = view("good", "SELECT b FROM tester.gone");
     let made = execute_views(&db, &[bad, view("select", "SELECT 2 AS two")]);

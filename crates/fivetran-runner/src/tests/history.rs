@@ -229,6 +229,7 @@ async fn views_of_the_latest_versions_look_like_a_warehouse_without_history() {
     let view = View {
         schema,
         name,
+        description: "",
         sql: &sql,
     };
     assert_eq!(execute_views(&file, &[view]).unwrap(), []);

@@ -1,6 +1,7 @@
 //! The local run against a scripted connector, over real gRPC.
 
 mod calls;
+mod comments;
 mod fake;
 mod history;
 mod kills;

@@ -145,6 +145,7 @@ mod ordering {
 
     use crate::{
         Error,
+        comments::Comment,
         staged::StagedValue,
         state::StateFile,
         table::{Column, Table, TableName},
@@ -191,6 +192,9 @@ mod ordering {
             } else {
                 Ok(vec![0; work.len()])
             }
+        }
+        fn comment(&mut self, _: &[Comment]) -> Result<(), Error> {
+            Ok(())
         }
         fn count(&mut self, _: &TableName) -> Result<(u64, u64), Error> {
             Ok((0, 0))
