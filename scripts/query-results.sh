@@ -21,6 +21,15 @@ header() { # FILE NAME
   sed -n "s/^-- $2: //p" "$1"
 }
 
+# Prints the result of the view that the local run has in place of this query, if there is one.
+local_result() { # NAME
+  local file=docs/queries/local/$1.sql
+  [ -e "$file" ] || return 0
+  printf '\nIn the local run, this view reads the log of syncs ([the SQL](local/%s.sql)):\n\n```text\n' "$1"
+  result "$file"
+  printf '```\n'
+}
+
 result() { # FILE
   local sql
   sql=$(cat "$1")
@@ -83,11 +92,12 @@ HEAD
     printf '[The SQL](%s.sql). Deleted rows: %s.\n\n```text\n' "$NAME" "$(header "$FILE" deleted)"
     result "$FILE"
     printf '```\n'
+    local_result "$NAME"
   done
 } >"$DIR.README.md"
 
 # The same on a real server, after real flows ran twice (tests/python/live_flows.py).
-rm "$DIR"/*
+rm -r "$DIR"/*
 scripts/prefect-server.sh run 3 0 "$DIR/home" >"$DIR/url" 2>"$DIR/server.log" &
 SERVER=$!
 until grep -q http "$DIR/url"; do
@@ -119,6 +129,7 @@ HEAD
     printf '\n## %s\n\n%s\n\n```text\n' "$NAME" "$(header "$FILE" question)"
     result "$FILE"
     printf '```\n'
+    local_result "$NAME"
   done
 } >"$DIR/REAL_SERVER.md"
 # Tracebacks contain paths of this machine; dots of the same length replace them, so that the tables stay aligned.

@@ -1,7 +1,8 @@
 //! The views of the local run's warehouse.
 //!
 //! They are the queries of `docs/queries`, and the tables of the Python example connector, derived from ours, for
-//! users who migrate. The views are recreated after each sync, because a sync may have created missing tables.
+//! users who migrate. The views are recreated after each sync, because a sync may have created missing tables. The
+//! queries of `docs/queries/local` read the log of syncs.
 
 use std::{
     io::{self, Write as _},
@@ -30,6 +31,18 @@ macro_rules! question {
             name: $name,
             description: "",
             sql: include_str!(concat!("../../docs/queries/", $name, ".sql")),
+        }
+    };
+}
+
+/// A query that reads the log of syncs, in place of the one of the same name for other warehouses.
+macro_rules! local_question {
+    ($name:literal) => {
+        View {
+            schema: QUESTIONS,
+            name: $name,
+            description: "",
+            sql: include_str!(concat!("../../docs/queries/local/", $name, ".sql")),
         }
     };
 }
@@ -64,7 +77,7 @@ const VIEWS: &[View<'static>] = &[
     question!("queue_time_by_day"),
     question!("queue_time_by_state"),
     question!("retries_by_flow"),
-    question!("rows_by_sync"),
+    local_question!("rows_by_sync"),
     question!("schedule_changes"),
     question!("table_freshness"),
     python!("artifact"),

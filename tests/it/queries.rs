@@ -11,6 +11,7 @@ use std::{
 
 use fivetran_runner::duckdb::Connection;
 use fivetran_source::tables;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{in_checkout, warehouse};
@@ -20,6 +21,9 @@ const FOLDERS: [(&str, &str); 2] = [
     ("docs/queries", "views"),
     ("docs/migrating", "python_connector"),
 ];
+
+/// The queries of the log of syncs. The local run has them in place of those of the same name in `docs/queries`.
+const LOCAL: (&str, &str) = ("docs/queries/local", "views");
 
 /// Queries that read every table except the optional ones.
 const OVER_ALL: [&str; 3] = [
@@ -49,10 +53,24 @@ pub(crate) struct QueryResults {
 pub(crate) type Rows = Vec<BTreeMap<String, Option<String>>>;
 
 impl Query {
-    /// Returns all files, ordered by the names of their views.
+    /// Returns the files for any warehouse, ordered by the names of their views.
     pub(crate) fn all() -> Vec<Self> {
+        Self::in_folders(&FOLDERS)
+    }
+
+    /// Returns the files whose views the local run creates, ordered by their names.
+    fn views() -> Vec<Self> {
+        let mut views = Self::all();
+        for local in Self::in_folders(&[LOCAL]) {
+            let same = views.iter().position(|query| query.view == local.view);
+            views[same.expect("a query for other warehouses")] = local;
+        }
+        views
+    }
+
+    fn in_folders(folders: &[(&str, &str)]) -> Vec<Self> {
         let mut all = Vec::new();
-        for (folder, schema) in FOLDERS {
+        for (folder, schema) in folders {
             for entry in fs::read_dir(in_checkout(folder)).unwrap() {
                 let path = entry.unwrap().path();
                 if path.extension().is_some_and(|extension| extension == "sql") {
@@ -196,7 +214,7 @@ fn check_views(path: &Path) {
     let views: BTreeSet<String> = views.into_iter().flatten().flatten().collect();
     let files: BTreeSet<_> = Query::all().into_iter().map(|query| query.view).collect();
     assert_eq!(views, files, "a view for each file, and no other");
-    for query in Query::all() {
+    for query in Query::views() {
         let sql = format!("SELECT * FROM {}", query.view);
         let rows = query.check(&ask(&connection, &sql, &query.view));
         assert_eq!(rows.len(), query.run(&connection).len(), "{}", query.view);
@@ -242,6 +260,79 @@ fn every_query_file_has_a_complete_header() {
             );
         }
     }
+}
+
+#[test]
+fn every_query_of_the_log_has_a_complete_header() {
+    for query in Query::in_folders(&[LOCAL]) {
+        for name in ["question", "columns", "deleted"] {
+            assert!(query.header(name).is_some(), "{} has no {name}", query.view);
+        }
+        assert!(query.tables().is_empty(), "{} reads a table", query.view);
+        assert!(
+            query.code().contains("_local_run.sync_log"),
+            "{}",
+            query.view
+        );
+    }
+}
+
+/// Returns the counts that the reports have, and those of the view, each as `sync table rows upserts …`.
+fn counts_of_syncs(reports: &[Value], connection: &Connection) -> [BTreeSet<String>; 2] {
+    let mut reported = BTreeSet::new();
+    for (sync, report) in (1..).zip(reports) {
+        for table in report["tables"].as_array().unwrap() {
+            let count = |name: &str| table[name].as_u64().unwrap();
+            let sent = count("upserts") + count("updates") + count("deletes");
+            if sent > 0 {
+                let counts = ["upserts", "unchanged", "updates", "deletes"].map(count);
+                reported.insert(format!("{sync} {} {sent} {counts:?}", table["table"]));
+            }
+        }
+    }
+    let sql = "SELECT format('{} \"{}.{}\" {} [{}, {}, {}, {}]', sync, schema_name, table_name, \
+         rows_sent, upserts, unchanged, updates, deletes) FROM views.rows_by_sync \
+         WHERE outcome = 'succeeded' AND began IS NOT NULL";
+    let (_, rows) = ask(connection, sql, "rows_by_sync");
+    [reported, rows.into_iter().flatten().flatten().collect()]
+}
+
+#[test]
+fn rows_by_sync_has_the_counts_of_the_reports() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("warehouse.db");
+    let sync = |more: &[&str]| -> Value {
+        let arguments = [&["debug", "--demo", "--json"], more].concat();
+        serde_json::from_str(&executable(&arguments, folder.path())).unwrap()
+    };
+    let mut reports = vec![sync(&[])];
+    let earlier = folder.path().join("earlier.json");
+    fs::copy(folder.path().join("state.json"), &earlier).unwrap();
+    reports.push(sync(&[]));
+    // From an earlier state, rows are sent again that the warehouse has.
+    reports.push(sync(&["--state", earlier.to_str().unwrap()]));
+    // A historical sync truncates its table.
+    reports.push(sync(&["--full-refresh", "--table", "flows"]));
+    let connection = warehouse::open(&file);
+    let [reported, viewed] = counts_of_syncs(&reports, &connection);
+    assert_eq!(viewed, reported);
+    assert!(viewed.iter().any(|counts| counts.starts_with("4 ")));
+    let again = reports[2]["tables"].as_array().unwrap().iter();
+    assert!(again.into_iter().any(|table| table["unchanged"] != 0));
+    drop(connection);
+
+    // A killed sync has only sums.
+    let kill = Connection::open(&file).unwrap();
+    kill.execute_batch(
+        "UPDATE _local_run.sync_log SET tables = NULL, outcome = 'killed' WHERE sync = 2",
+    )
+    .unwrap();
+    drop(kill);
+    let connection = warehouse::open(&file);
+    let sums = "SELECT table_name IS NULL, rows_sent = l.upserts + l.updates + l.deletes \
+         FROM views.rows_by_sync JOIN _local_run.sync_log AS l USING (sync) WHERE sync = 2";
+    let (_, rows) = ask(&connection, sums, "rows_by_sync");
+    assert_eq!(rows, [[Some("true".to_owned()), Some("true".to_owned())]]);
 }
 
 #[test]
