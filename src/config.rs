@@ -3,13 +3,19 @@
 mod api_url;
 mod bounded_number;
 mod certificate;
+mod choices;
+mod closest;
+mod error;
 mod filter_fields;
 mod form;
 mod headers;
+mod json_kind;
+mod names;
 mod run_filter;
 mod start_date;
+mod toggle;
 
-use std::{collections::HashMap, fmt, hash::BuildHasher, str::FromStr};
+use std::{collections::HashMap, hash::BuildHasher, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
@@ -18,19 +24,26 @@ use serde::{
 };
 use serde_with::{DeserializeAs as _, DisplayFromStr, serde_as};
 
-use crate::{
-    messages,
-    tables::{self, OptIn, Table},
+use self::{
+    choices::{check_listed_values, chosen_tables},
+    toggle::Toggle,
 };
+use crate::{messages, tables::Table};
 
 pub use api_url::ApiUrl;
 pub use bounded_number::BoundedU32;
 pub use certificate::CaCertificates;
-pub(crate) use filter_fields::closest_field;
+pub use choices::{choices, default_tables};
+pub(crate) use closest::closest_name;
+pub use error::ConfigError;
+pub(crate) use filter_fields::{refused_value, unknown_field};
 pub use form::{
     ACCESS_TEST, CONNECTION_TEST, Condition, FILTER_TEST, FORM, Field, FieldKind, SetupTest,
+    ValueType,
 };
 pub use headers::ExtraHeaders;
+pub use json_kind::json_kind;
+pub use names::{UnknownField, unknown_fields, value_type};
 pub use run_filter::RunFilter;
 pub use start_date::StartDate;
 
@@ -102,22 +115,6 @@ pub enum Credentials {
     Basic(SecretString),
 }
 
-/// A configuration that cannot be used. The message names the field and the allowed values.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// A required field is empty.
-    #[error("configuration field `{0}` is missing: fill it in")]
-    Missing(&'static str),
-    /// A field's value is not allowed.
-    #[error("configuration field `{field}`: {why}")]
-    Invalid {
-        /// The field.
-        field: String,
-        /// The allowed values, without the given value if that may be secret.
-        why: String,
-    },
-}
-
 /// The settings, and warnings about them.
 #[derive(Debug, Clone)]
 pub struct Parsed {
@@ -162,22 +159,6 @@ struct FormValues {
     filter: Option<RunFilter>,
 }
 
-/// A value that is `true` or `false`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Toggle(bool);
-
-impl FromStr for Toggle {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.to_ascii_lowercase().as_str() {
-            "true" => Ok(Self(true)),
-            "false" => Ok(Self(false)),
-            _ => Err("must be true or false"),
-        }
-    }
-}
-
 /// Deserializes a given value as `Some`, because serde does not read a string as an option.
 fn some<'de, D, T>(answer: D) -> Result<Option<T>, D::Error>
 where
@@ -205,6 +186,7 @@ pub fn parse<S: BuildHasher>(
     {
         return Err(ConfigError::Missing(field.name));
     }
+    check_listed_values(&answer)?;
     let is_shown = |field: &Field| {
         let condition = field.shown;
         // If the other field has no value, all fields count: a configuration file may leave it out.
@@ -274,97 +256,6 @@ pub fn parse<S: BuildHasher>(
     })
 }
 
-/// The optional tables, with their options.
-pub fn choices() -> impl Iterator<Item = (&'static Table, OptIn)> {
-    tables::ALL
-        .iter()
-        .filter_map(|table| Some((*table, table.choice?)))
-}
-
-/// A key of a configuration that is not a field of the form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownField {
-    name: String,
-    /// The field with a similar name.
-    closest: Option<&'static str>,
-}
-
-impl fmt::Display for UnknownField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name.escape_debug();
-        write!(
-            f,
-            "configuration field `{name}` is not known and has no effect"
-        )?;
-        match self.closest {
-            Some(closest) => write!(f, "; the closest field is `{closest}`"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Returns the keys that are not fields of the form, in the order of their names.
-pub fn unknown_fields<'a>(keys: impl Iterator<Item = &'a String>) -> Vec<UnknownField> {
-    let fields = || {
-        let optional = choices().map(|(_, choice)| choice.field);
-        FORM.iter().map(|field| field.name).chain(optional)
-    };
-    let mut unknown: Vec<_> = keys
-        .filter(|key| fields().all(|field| field != *key))
-        .map(|key| UnknownField {
-            name: key.clone(),
-            closest: closest_name(key, fields()),
-        })
-        .collect();
-    unknown.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-    unknown
-}
-
-/// Returns the name that is most similar to `name`, unless all of them differ from it in more than a third.
-pub(crate) fn closest_name(
-    name: &str,
-    names: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase();
-    let by_distance = names.map(|other| (strsim::damerau_levenshtein(&name, other), other));
-    let (distance, closest) = by_distance.min_by_key(|(distance, _)| *distance)?;
-    (distance * 3 <= name.chars().count()).then_some(closest)
-}
-
-/// The tables that are available if no optional table was chosen.
-pub fn default_tables() -> Vec<&'static Table> {
-    let tables = tables::ALL.iter().copied();
-    tables.filter(|table| table.choice.is_none()).collect()
-}
-
-/// Returns all tables except the optional ones that were not chosen.
-fn chosen_tables<'a>(
-    answer: &impl Fn(&str) -> Option<&'a str>,
-) -> Result<Vec<&'static Table>, ConfigError> {
-    let mut chosen = Vec::new();
-    for table in tables::ALL {
-        let is_chosen = match table
-            .choice
-            .and_then(|choice| Some((choice, answer(choice.field)?)))
-        {
-            Some((choice, text)) => match text.parse() {
-                Ok(Toggle(is_chosen)) => is_chosen,
-                Err(why) => {
-                    return Err(ConfigError::Invalid {
-                        field: choice.field.to_owned(),
-                        why: why.to_owned(),
-                    });
-                }
-            },
-            None => table.choice.is_none(),
-        };
-        if is_chosen {
-            chosen.push(*table);
-        }
-    }
-    Ok(chosen)
-}
-
 fn given(secret: SecretString) -> Option<SecretString> {
     (!secret.expose_secret().is_empty()).then_some(secret)
 }
@@ -373,12 +264,7 @@ fn credentials(
     api_key: Option<SecretString>,
     auth_string: Option<SecretString>,
 ) -> Result<Credentials, ConfigError> {
-    let invalid = |field: &str, why: &str| {
-        Err(ConfigError::Invalid {
-            field: field.to_owned(),
-            why: why.to_owned(),
-        })
-    };
+    let invalid = |field: &str, why: &str| Err(ConfigError::invalid(field, why));
     match (api_key, auth_string) {
         (None, None) => Ok(Credentials::None),
         (Some(_), Some(_)) => invalid(

@@ -40,6 +40,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     for field in &unknown {
         writeln!(out, "Test FAILED: Reading the configuration: {field}")?;
     }
+    for warning in corrections(&answers) {
+        writeln!(out, "Warning: {warning}")?;
+    }
     let future = future_start(&answers, SystemClock.now());
     if let Some(why) = &future {
         writeln!(out, "Test FAILED: Reading the configuration: {why}")?;
@@ -56,6 +59,16 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Returns the warnings about corrected values. Unknown fields are reported as failures instead.
+fn corrections(answers: &BTreeMap<String, String>) -> Vec<String> {
+    let answers: HashMap<_, _> = answers.clone().into_iter().collect();
+    // An invalid configuration is reported by the setup tests.
+    let mut warnings = config::parse(&answers).map_or_else(|_| Vec::new(), |it| it.warnings);
+    let unknown = messages::UNKNOWN_FIELD.format("");
+    warnings.retain(|warning| !warning.ends_with(&unknown));
+    warnings
 }
 
 /// Returns a sentence about a start date after `now`.
@@ -111,6 +124,23 @@ pub(super) fn in_words(outcomes: &[TestOutcome]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_corrected_address_is_reported_and_an_unknown_field_is_not_a_correction() {
+        let corrected = |url: &str| {
+            let fields = [("api_url", url), ("colour", "red")];
+            let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            corrections(&BTreeMap::from(fields))
+        };
+        assert_eq!(corrected("http://h/api"), [""; 0]);
+        assert_eq!(corrected("no address"), [""; 0]);
+        assert_eq!(
+            corrected("http://h:4200/dashboard"),
+            [
+                "the API URL was the address of a web page, and the URL is now http://h:4200/api [W01]"
+            ]
+        );
+    }
 
     #[test]
     fn a_start_date_in_the_future_is_reported() {

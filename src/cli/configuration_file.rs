@@ -11,6 +11,9 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::Value;
+use serde_path_to_error::Segment;
+
+use crate::config::{self, ValueType};
 
 /// The file that is read by default.
 pub(super) const CONFIGURATION: &str = "configuration.json";
@@ -39,17 +42,49 @@ pub(super) fn read(file: &Path) -> Result<BTreeMap<String, String>, Error> {
     })?;
     // An editor may have written a byte order mark, which JSON does not allow.
     let text = text.trim_start_matches('\u{feff}');
-    match serde_json::from_str(text) {
-        Ok(Fields(fields)) => Ok(fields),
-        Err(error) if error.is_data() => Err(Error::Shape {
-            path,
-            why: error.to_string(),
-        }),
-        Err(error) => Err(Error::Syntax {
-            path,
-            why: error.to_string(),
-        }),
+    let (place, error) = match parse(text) {
+        Ok(fields) => return Ok(fields),
+        Err(error) => error,
+    };
+    if error.is_data() {
+        let why = error.to_string();
+        return Err(Error::Shape { path, why });
     }
+    let why = match place {
+        Some(place) => format!("{error}, in `{}`", place.escape_debug()),
+        None => error.to_string(),
+    };
+    Err(Error::Syntax { path, why })
+}
+
+/// Parses the file's text. An error has the path of the field that contains it, if it is in one.
+fn parse(text: &str) -> Result<BTreeMap<String, String>, (Option<String>, serde_json::Error)> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let Fields(fields) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let place = field_of(error.path());
+        (place, error.into_inner())
+    })?;
+    reader.end().map_err(|error| (None, error))?;
+    Ok(fields)
+}
+
+/// Returns the path of a field such as `filter.flow_runs.tags[0]`, or `None` outside of the fields.
+fn field_of(path: &serde_path_to_error::Path) -> Option<String> {
+    let mut field = String::new();
+    for segment in path {
+        match segment {
+            // A syntax error between fields.
+            Segment::Unknown => break,
+            Segment::Seq { .. } => field.push_str(&segment.to_string()),
+            Segment::Map { .. } | Segment::Enum { .. } => {
+                if !field.is_empty() {
+                    field.push('.');
+                }
+                field.push_str(&segment.to_string());
+            }
+        }
+    }
+    (!field.is_empty()).then_some(field)
 }
 
 /// The fields with a value.
@@ -73,6 +108,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
         let mut fields = BTreeMap::new();
         while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            check_type(&name, &value).map_err(A::Error::custom)?;
             let text = match value {
                 Value::Null => continue,
                 Value::String(text) => text,
@@ -92,6 +128,24 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             "a text is not a JSON object with the fields of the setup form",
         ))
     }
+}
+
+/// Checks that a field has a value of its type. Every value may also be a text.
+fn check_type(name: &str, value: &Value) -> Result<(), String> {
+    let wanted = match (config::value_type(name), value) {
+        (_, Value::Null | Value::String(_))
+        | (None, _)
+        | (Some(ValueType::Text), Value::Bool(_) | Value::Number(_))
+        | (Some(ValueType::Number), Value::Number(_))
+        | (Some(ValueType::Boolean), Value::Bool(_))
+        | (Some(ValueType::Object), Value::Object(_)) => return Ok(()),
+        (Some(ValueType::Text), _) => "a text",
+        (Some(ValueType::Number), _) => "a number",
+        (Some(ValueType::Boolean), _) => "`true` or `false`",
+        (Some(ValueType::Object), _) => "a JSON object",
+    };
+    let kind = config::json_kind(value);
+    Err(format!("the field `{name}` must be {wanted}, not {kind}"))
 }
 
 #[cfg(test)]
@@ -128,6 +182,37 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_the_wrong_type_is_reported_with_its_field_and_place() {
+        for (field, value, says) in [
+            ("api_url", "[\"hunter2\"]", "a text, not a list"),
+            ("api_key", "{\"a\": \"hunter2\"}", "a text, not an object"),
+            ("ca_certificate", "[]", "a text, not a list"),
+            ("hosting", "{}", "a text, not an object"),
+            ("start_date", "[2026]", "a text, not a list"),
+            ("batch_size", "true", "a number, not `true` or `false`"),
+            ("retention_days", "[7]", "a number, not a list"),
+            ("advanced", "1", "`true` or `false`, not a number"),
+            ("sync_logs", "[true]", "`true` or `false`, not a list"),
+            ("filter", "[\"prod\"]", "a JSON object, not a list"),
+            ("extra_headers", "4711", "a JSON object, not a number"),
+        ] {
+            let error = of(&format!("{{\n\"{field}\": {value}\n}}")).expect_err(field);
+            let start = format!("c.json: the field `{field}` must be {says} at line ");
+            assert!(error.starts_with(&start), "{error}");
+            assert!(
+                !error.contains("hunter2") && !error.contains("4711"),
+                "{error}"
+            );
+        }
+        for good in [
+            "{\"batch_size\": 50, \"sync_logs\": true, \"advanced\": \"true\", \"filter\": {}}",
+            "{\"batch_size\": \"50\", \"filter\": \"{}\", \"api_key\": 500, \"colour\": [1]}",
+        ] {
+            assert!(of(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
     fn errors_name_the_place_and_the_kind_but_no_value() {
         for (text, want) in [
             (
@@ -136,11 +221,11 @@ mod tests {
             ),
             (
                 "{\"a\":\n\"hunter2",
-                "c.json is not valid JSON: EOF while parsing a string at line 2 column 8",
+                "c.json is not valid JSON: EOF while parsing a string at line 2 column 8, in `a`",
             ),
             (
                 "{\"a\": hunter2}",
-                "c.json is not valid JSON: expected value at line 1 column 7",
+                "c.json is not valid JSON: expected value at line 1 column 7, in `a`",
             ),
             (
                 "",
@@ -153,6 +238,18 @@ mod tests {
             (
                 "\"hunter2\"",
                 "c.json: a text is not a JSON object with the fields of the setup form at line 1 column 9",
+            ),
+            (
+                "{\"filter\": {\"flow_runs\": {\"tags\":\n[hunter2]}}}",
+                "c.json is not valid JSON: expected value at line 2 column 2, in `filter.flow_runs.tags[0]`",
+            ),
+            (
+                "{\"filter\": {\"flow_runs\": {},}}",
+                "c.json is not valid JSON: trailing comma at line 1 column 29, in `filter`",
+            ),
+            (
+                "{\"a\": 1} 2",
+                "c.json is not valid JSON: trailing characters at line 1 column 10",
             ),
             (
                 "{\"a\": 1, \"a\": 2}",

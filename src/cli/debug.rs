@@ -11,8 +11,8 @@ use std::{
 
 use clap::Args;
 use fivetran_runner::{
-    Counters, Names, Options, RequestedSelection, SyncOutcome, Transport, progress::Progress,
-    report,
+    Counters, Names, Options, RequestedSelection, SyncOutcome, Transport, UnknownFields,
+    progress::Progress, report,
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -274,6 +274,7 @@ impl Debug {
         }
         Options {
             descriptions: descriptions::all(),
+            unknown_fields: UnknownFields::LeaveToConnector,
             ..options
         }
     }

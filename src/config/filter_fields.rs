@@ -1,4 +1,6 @@
-//! The fields of Prefect's own filters, used to suggest the one that the user may have meant.
+//! The fields of Prefect's own filters, by which a field that a server rejects is explained.
+
+use super::closest::closest_name;
 
 /// The objects in a filter of Prefect 3.9.1, by path, with the fields of each.
 const FIELDS: &[(&str, &str)] = &[
@@ -60,15 +62,55 @@ const FIELDS: &[(&str, &str)] = &[
     ("work_pools.type", "any_"),
 ];
 
-/// Returns the field of the same object with the closest name, among those by which the user may filter.
-pub(crate) fn closest_field(field: &str) -> Option<String> {
-    let (object, name) = field.rsplit_once('.')?;
-    let (_, names) = FIELDS.iter().find(|(path, _)| *path == object)?;
+/// The names with which Prefect's filters compare, and their values in words.
+const COMPARISONS: &[(&str, &str)] = &[
+    ("after_", "a time"),
+    ("all_", "a list"),
+    ("any_", "a list"),
+    ("before_", "a time"),
+    ("eq_", "true or false"),
+    ("exists_", "true or false"),
+    ("ge_", "a number"),
+    ("is_null_", "true or false"),
+    ("le_", "a number"),
+    ("like_", "a text"),
+    ("not_any_", "a list"),
+    ("operator", "`and_` or `or_`"),
+];
+
+/// Returns the problem with a field that the server does not know: with the closest field of the same object, or all.
+pub(crate) fn unknown_field(field: &str) -> String {
+    let problem = "is not known to this server";
+    let Some((object, name)) = field.rsplit_once('.') else {
+        return problem.to_owned();
+    };
+    let Some((_, names)) = FIELDS.iter().find(|(path, _)| *path == object) else {
+        return problem.to_owned();
+    };
     let names = names.split(' ');
+    // The user may not filter by the fields by which the connector itself filters.
     let names =
         names.filter(|other| *other != name && !super::run_filter::is_reserved(object, other));
-    let closest = names.min_by_key(|other| strsim::levenshtein(name, other))?;
-    Some(format!("{object}.{closest}"))
+    let names: Vec<_> = names.collect();
+    match closest_name(name, names.iter().copied()) {
+        Some(closest) => {
+            format!("{problem}; the closest field in Prefect is `{object}.{closest}`")
+        }
+        None => format!(
+            "{problem}; in Prefect, `{object}` has the fields `{}`",
+            names.join("`, `")
+        ),
+    }
+}
+
+/// Returns the problem with a field whose value the server does not accept.
+pub(crate) fn refused_value(field: &str) -> String {
+    let problem = "has a value that this server does not accept";
+    let name = field.rsplit('.').next().unwrap_or_default();
+    match COMPARISONS.iter().find(|(known, _)| *known == name) {
+        Some((_, value)) => format!("{problem}; it must be {value}"),
+        None => problem.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -80,18 +122,49 @@ mod tests {
     #[test]
     fn the_closest_field_is_named() {
         for (field, closest) in [
-            ("flow_runs.tagz", Some("flow_runs.tags")),
-            ("flow_runs.tags.all", Some("flow_runs.tags.all_")),
-            ("flows.name.like", Some("flows.name.like_")),
+            ("flow_runs.tag", "`flow_runs.tags`"),
+            ("flow_runs.tagz", "`flow_runs.tags`"),
+            ("flow_runs.tags.all", "`flow_runs.tags.all_`"),
+            ("flows.name.like", "`flows.name.like_`"),
             (
                 "deployments.worker_queue_name",
-                Some("deployments.work_queue_name"),
+                "`deployments.work_queue_name`",
             ),
-            // Fields by which the connector itself filters are not suggested.
-            ("flow_runs.states", Some("flow_runs.tags")),
-            ("flow_runs.nothing.all_", None),
         ] {
-            assert_eq!(closest_field(field).as_deref(), closest, "{field}");
+            let problem = unknown_field(field);
+            let says = format!("the closest field in Prefect is {closest}");
+            assert!(problem.ends_with(&says), "{field}: {problem}");
+        }
+        // Fields by which the connector itself filters are not suggested.
+        let problem = unknown_field("task_runs.states");
+        assert_eq!(
+            problem,
+            "is not known to this server; in Prefect, `task_runs` has the fields `flow_run_id`, `name`, \
+             `subflow_runs`, `tags`"
+        );
+        for field in ["flow_runs.nothing.all_", "nothing"] {
+            assert_eq!(unknown_field(field), "is not known to this server");
+        }
+    }
+
+    #[test]
+    fn the_kind_of_a_value_is_named() {
+        for (field, says) in [
+            ("flow_runs.tags.any_", "it must be a list"),
+            ("flow_runs.tags.operator", "it must be `and_` or `or_`"),
+            ("deployments.paused.eq_", "it must be true or false"),
+            ("flow_runs.deployment_id.any_.0", "does not accept"),
+        ] {
+            let problem = refused_value(field);
+            assert!(problem.ends_with(says), "{field}: {problem}");
+        }
+        // Every name that Prefect's filters compare with is described.
+        let steps = FIELDS.iter().flat_map(|(_, names)| names.split(' '));
+        let comparisons =
+            steps.filter(|name| name.ends_with('_') && !["id_", "type_"].contains(name));
+        for name in comparisons {
+            let is_described = COMPARISONS.iter().any(|(known, _)| *known == name);
+            assert!(is_described, "{name}");
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Field {
     pub required: bool,
     /// The kind of input.
     pub kind: FieldKind,
+    /// The type of the value in a configuration file.
+    pub value_type: ValueType,
     /// The condition under which the field is shown and counts; `None` means always.
     pub shown: Option<Condition>,
 }
@@ -42,6 +44,7 @@ impl Field {
         default: None,
         required: false,
         kind: FieldKind::Text,
+        value_type: ValueType::Text,
         shown: None,
     };
 }
@@ -78,6 +81,19 @@ pub enum FieldKind {
     Dropdown(&'static [&'static str]),
     /// An uploaded file with one of these extensions; the value arrives as base64.
     File(&'static [&'static str]),
+}
+
+/// The type of a field's value in a configuration file. Every value may also be a text, as it is in Fivetran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueType {
+    /// A text.
+    Text,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A JSON object.
+    Object,
 }
 
 /// The setup form.
@@ -134,6 +150,7 @@ pub static FORM: &[Field] = &[
             as a JSON object of strings.",
         placeholder: Some(r#"{"CF-Access-Client-Id": "...", "CF-Access-Client-Secret": "..."}"#),
         kind: FieldKind::Secret,
+        value_type: ValueType::Object,
         shown: WHEN_SELF_HOSTED,
         ..Field::DEFAULT
     },
@@ -154,6 +171,7 @@ pub static FORM: &[Field] = &[
             appears as soon as it is handed out to a worker.",
         default: Some("true"),
         kind: FieldKind::Toggle,
+        value_type: ValueType::Boolean,
         ..Field::DEFAULT
     },
     // The optional tables are shown at this position: see `tables::OptIn`.
@@ -162,6 +180,7 @@ pub static FORM: &[Field] = &[
         label: "Show advanced settings",
         description: "Speed, history and filters. If switched off, the fields below have no effect.",
         kind: FieldKind::Toggle,
+        value_type: ValueType::Boolean,
         ..Field::DEFAULT
     },
     Field {
@@ -170,6 +189,7 @@ pub static FORM: &[Field] = &[
         description: "Objects per request, 1 to 200. The largest value is the fastest; a smaller one helps a server \
             that is short of memory.",
         default: Some("200"),
+        value_type: ValueType::Number,
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
     },
@@ -180,6 +200,7 @@ pub static FORM: &[Field] = &[
             Cloud, 4 on a self-hosted server, which is a single process: more requests make it slower for others, not \
             faster.",
         placeholder: Some("8 or 4"),
+        value_type: ValueType::Number,
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
     },
@@ -189,6 +210,7 @@ pub static FORM: &[Field] = &[
         description: "The maximum for all syncs of this account together. If empty: 300 on Prefect Cloud, whose limit \
             per account (625 and more) is shared with your flows; no limit on a self-hosted server.",
         placeholder: Some("300"),
+        value_type: ValueType::Number,
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
     },
@@ -199,6 +221,7 @@ pub static FORM: &[Field] = &[
             warned if syncs are so rare that runs could be lost. If empty: 7 on Prefect Cloud, none on a self-hosted \
             server.",
         placeholder: Some("7"),
+        value_type: ValueType::Number,
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
     },
@@ -208,6 +231,7 @@ pub static FORM: &[Field] = &[
         description: "The number of days after its end for which a run is checked for edits (a new name or tag, a \
             state set by hand), 1 to 365. Costs few requests: a run is read again five to seven times in total.",
         default: Some("30"),
+        value_type: ValueType::Number,
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
     },
@@ -217,6 +241,7 @@ pub static FORM: &[Field] = &[
         description: "0 to 3600. At 0, each page is committed as soon as it is sent. For very long syncs, Fivetran \
             recommends about ten minutes (600).",
         default: Some("0"),
+        value_type: ValueType::Number,
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
     },
@@ -228,6 +253,7 @@ pub static FORM: &[Field] = &[
             `flows`, `deployments` and `work_pools` (flow runs only): all fields. Other tables are always read \
             completely. After a change of the filter, the runs are read again.",
         placeholder: Some(r#"{"flow_runs": {"tags": {"all_": ["prod"]}}}"#),
+        value_type: ValueType::Object,
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
     },

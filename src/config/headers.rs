@@ -3,6 +3,9 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use secrecy::SecretString;
+use serde_json::Value;
+
+use super::json_kind::json_kind;
 
 /// Headers that the connector sets itself.
 const OWN: [&str; 7] = [
@@ -31,9 +34,17 @@ impl FromStr for ExtraHeaders {
 
     /// Parses a JSON object of strings. The error messages never repeat a value.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let headers: BTreeMap<String, String> = serde_json::from_str(text).map_err(|_| {
-            "must be a JSON object of strings, such as {\"X-Gateway-Token\": \"...\"}".to_owned()
+        let example = r#"{"X-Gateway-Token": "..."}"#;
+        let headers: Value = serde_json::from_str(text).map_err(|error| {
+            format!("is not valid JSON: {error}; write a JSON object of strings such as {example}")
         })?;
+        let Value::Object(headers) = headers else {
+            let kind = json_kind(&headers);
+            return Err(format!(
+                "must be a JSON object of strings such as {example}, not {kind}"
+            ));
+        };
+        let headers: BTreeMap<_, _> = headers.into_iter().collect();
         let mut list = Vec::new();
         for (name, value) in headers {
             let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
@@ -43,6 +54,10 @@ impl FromStr for ExtraHeaders {
                     name.escape_debug()
                 ));
             }
+            let Value::String(value) = value else {
+                let kind = json_kind(&value);
+                return Err(format!("the value of {name} must be a text, not {kind}"));
+            };
             if OWN.contains(&name.to_ascii_lowercase().as_str()) {
                 return Err(format!(
                     "{name} is set by the connector itself; for a key or a password use the fields api_key and auth_string"

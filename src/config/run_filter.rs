@@ -4,11 +4,22 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+use super::{closest::closest_name, json_kind::json_kind};
+
 /// The tables to which the filter applies, with the related objects that their listings accept (Prefect silently
 /// ignores others).
 const TABLES: &[(&str, &[&str])] = &[
     ("flow_runs", &["flows", "deployments", "work_pools"]),
     ("task_runs", &["flows", "flow_runs", "deployments"]),
+];
+
+/// The collections of [`TABLES`].
+const COLLECTIONS: [&str; 5] = [
+    "flow_runs",
+    "task_runs",
+    "flows",
+    "deployments",
+    "work_pools",
 ];
 
 /// The fields by which the connector itself filters.
@@ -54,31 +65,40 @@ impl RunFilter {
     }
 }
 
+fn unknown_collection(name: &str) -> String {
+    let shown = name.escape_debug();
+    match closest_name(name, COLLECTIONS) {
+        Some(closest) => {
+            format!("`{shown}` is not a supported filter; the closest one is `{closest}`")
+        }
+        None => format!(
+            "`{shown}` is not a supported filter; use {}",
+            COLLECTIONS.join(", ")
+        ),
+    }
+}
+
 impl FromStr for RunFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let filter: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-            format!(
-                "must be a JSON object such as {{\"flow_runs\": {{\"tags\": {{\"all_\": [\"prod\"]}}}}}} (line {}, column {})",
-                error.line(),
-                error.column()
-            )
+        let example = r#"{"flow_runs": {"tags": {"all_": ["prod"]}}}"#;
+        let filter: Value = serde_json::from_str(text).map_err(|error| {
+            format!("is not valid JSON: {error}; write a JSON object such as {example}")
         })?;
+        let Value::Object(filter) = filter else {
+            let kind = json_kind(&filter);
+            return Err(format!(
+                "must be a JSON object such as {example}, not {kind}"
+            ));
+        };
         for (name, object) in &filter {
-            let is_table = TABLES.iter().any(|(table, _)| table == name);
-            let is_known = is_table
-                || TABLES
-                    .iter()
-                    .any(|(_, others)| others.contains(&name.as_str()));
-            if !is_known {
-                return Err(format!(
-                    "`{}` is not a supported filter; use flow_runs, task_runs, flows, deployments or work_pools",
-                    name.escape_debug()
-                ));
+            if !COLLECTIONS.contains(&name.as_str()) {
+                return Err(unknown_collection(name));
             }
-            let Some(object) = object.as_object() else {
-                return Err(format!("`{name}` must be an object"));
+            let Value::Object(object) = object else {
+                let kind = json_kind(object);
+                return Err(format!("`{name}` must be an object, not {kind}"));
             };
             let reserved = object.keys().find(|key| is_reserved(name, key));
             if let Some(reserved) = reserved {
@@ -93,6 +113,8 @@ impl FromStr for RunFilter {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -116,12 +138,36 @@ mod tests {
     }
 
     #[test]
+    fn the_collections_are_those_of_the_tables() {
+        let named = TABLES.iter().flat_map(|(table, others)| {
+            let others = others.iter().copied();
+            others.chain([*table])
+        });
+        let named: BTreeSet<_> = named.collect();
+        assert_eq!(named, BTreeSet::from(COLLECTIONS));
+    }
+
+    #[test]
     fn what_belongs_to_the_connector_is_refused_by_name() {
         for (text, says) in [
-            ("[]", "must be a JSON object"),
-            ("{", "line 1, column 1"),
-            (r#"{"flow_run":{}}"#, "`flow_run` is not a supported filter"),
-            (r#"{"flow_runs":[]}"#, "`flow_runs` must be an object"),
+            ("[]", r#"{"all_": ["prod"]}}}, not a list"#),
+            ("500", "must be a JSON object such as"),
+            (
+                "{",
+                "is not valid JSON: EOF while parsing an object at line 1 column 1",
+            ),
+            (
+                r#"{"flow_run":{}}"#,
+                "`flow_run` is not a supported filter; the closest one is `flow_runs`",
+            ),
+            (
+                r#"{"colour":{}}"#,
+                "use flow_runs, task_runs, flows, deployments, work_pools",
+            ),
+            (
+                r#"{"flow_runs":[]}"#,
+                "`flow_runs` must be an object, not a list",
+            ),
             (
                 r#"{"flow_runs":{"state":{}}}"#,
                 "`flow_runs.state` is reserved",

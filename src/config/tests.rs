@@ -120,12 +120,13 @@ fn extra_headers_are_refused_without_repeating_them() {
     for (text, why) in [
         (
             "hunter2",
-            "must be a JSON object of strings, such as {\"X-Gateway-Token\": \"...\"}",
+            "is not valid JSON: expected value at line 1 column 1; write a JSON object of strings such as {\"X-Gateway-Token\": \"...\"}",
         ),
         (
-            r#"{"a": 1}"#,
-            "must be a JSON object of strings, such as {\"X-Gateway-Token\": \"...\"}",
+            "[\"hunter2\"]",
+            "must be a JSON object of strings such as {\"X-Gateway-Token\": \"...\"}, not a list",
         ),
+        (r#"{"a": 1}"#, "the value of a must be a text, not a number"),
         (r#"{"a b": "hunter2"}"#, "`a b` is not a valid header name"),
         (
             r#"{"Host": "hunter2"}"#,
@@ -264,15 +265,6 @@ fn unknown_keys_warn_and_secrets_stay_secret() {
         parsed.warnings,
         ["configuration field `colour` is not known and has no effect [W02]"]
     );
-    for (key, closest) in [
-        ("Api_Url", Some("api_url")),
-        ("batchsize", Some("batch_size")),
-        ("sync_log", Some("sync_logs")),
-        ("retention", None),
-    ] {
-        let unknown = unknown_fields([key.to_owned()].iter());
-        assert_eq!(unknown[0].closest, closest, "{key}");
-    }
     assert!(!format!("{parsed:?}").contains("hunter2"));
     let error = parse_pairs(&[("api_url", "http://h/api"), ("api_key", "hun ter2")])
         .expect_err("invalid")
@@ -281,6 +273,43 @@ fn unknown_keys_warn_and_secrets_stay_secret() {
         error.contains("api_key") && !error.contains("ter2"),
         "{error}"
     );
+}
+
+#[test]
+fn a_value_that_is_not_in_the_list_is_reported_with_the_closest_one() {
+    let reported = |field: &str, value: &str| {
+        let error = parse_pairs(&[("api_url", "http://x/api"), (field, value)]);
+        error.expect_err("invalid").to_string()
+    };
+    for (field, value, says) in [
+        (
+            "hosting",
+            "selfhosted",
+            "must be `Prefect Cloud` or `Self-hosted`; the closest value is `Self-hosted`",
+        ),
+        (
+            "hosting",
+            "hunter2",
+            "must be `Prefect Cloud` or `Self-hosted`",
+        ),
+        (
+            "include_scheduled_runs",
+            "flase",
+            "must be `true` or `false`; the closest value is `false`",
+        ),
+        (
+            "advanced",
+            "ture",
+            "must be `true` or `false`; the closest value is `true`",
+        ),
+        ("sync_logs", "yes", "must be `true` or `false`"),
+    ] {
+        let error = reported(field, value);
+        assert_eq!(error, format!("configuration field `{field}`: {says}"));
+    }
+    for good in ["prefect cloud", "SELF-HOSTED", ""] {
+        assert!(parse_pairs(&[("api_url", "http://x/api"), ("hosting", good)]).is_ok());
+    }
 }
 
 #[test]
@@ -353,6 +382,6 @@ fn tables_that_are_off_are_there_when_they_are_chosen() {
     let error = parse_pairs(&[url, ("sync_logs", "maybe")]).expect_err("invalid");
     assert_eq!(
         error.to_string(),
-        "configuration field `sync_logs`: must be true or false"
+        "configuration field `sync_logs`: must be `true` or `false`"
     );
 }

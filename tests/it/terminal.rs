@@ -174,18 +174,44 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
         "{}",
         checked.shown
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_field_and_a_corrected_address_are_reported_once() {
+    let terminal = Terminal::new().await;
+    let url = terminal.prefect.url();
+    let mut fields =
+        json!({"api_url": url, "auth_string": KEY, "batchsize": 50, "sync_logs": true});
+    let file = terminal.file("configuration.json");
+    fs::write(&file, fields.to_string()).unwrap();
+    let once = |shown: &str, text: &str| assert_eq!(shown.matches(text).count(), 1, "{shown}");
 
     // A key that is not a field of the form has no effect, so the check fails.
-    let text = fs::read_to_string(&file).unwrap();
-    let text = text.replacen('{', "{\"batchsize\": 50,", 1);
-    fs::write(&file, text).unwrap();
     let checked = terminal.at_terminal(200, &[], &["check"]).await;
     assert_eq!(checked.exit, 1, "{}", checked.shown);
-    assert!(
-        checked.shown.contains("the closest field is `batch_size`"),
-        "{}",
-        checked.shown
+    once(&checked.shown, "`batchsize`");
+    once(&checked.shown, "the closest field is `batch_size`");
+    assert!(!checked.shown.contains("Warning"), "{}", checked.shown);
+    let synced = terminal.at_terminal(200, &[], &["debug"]).await;
+    assert_eq!(synced.exit, 0, "{}", synced.shown);
+    once(&synced.shown, "batchsize");
+
+    // The address of a page of the UI is corrected with a warning.
+    fields = json!({"api_url": url.replace("/api", "/dashboard"), "auth_string": KEY});
+    fs::write(&file, fields.to_string()).unwrap();
+    let checked = terminal.at_terminal(200, &[], &["check"]).await;
+    assert_eq!(checked.exit, 0, "{}", checked.shown);
+    once(
+        &checked.shown,
+        "Warning: the API URL was the address of a web page",
     );
+
+    // A value that is not in the list.
+    fields["hosting"] = json!("selfhosted");
+    fs::write(&file, fields.to_string()).unwrap();
+    let checked = terminal.at_terminal(200, &[], &["check"]).await;
+    assert_eq!(checked.exit, 1, "{}", checked.shown);
+    once(&checked.shown, "the closest value is `Self-hosted`");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

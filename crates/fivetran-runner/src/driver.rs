@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
 
 use super::{
-    Error, Options, RecordObserver, SyncOutcome, TestOutcome,
+    Error, Options, RecordObserver, SyncOutcome, TestOutcome, UnknownFields,
     choose::choose,
     client::{Client, client, configuration_form, connect, described, is_connection_lost},
     database::{DuckDb, SyncEndEntry, SyncStartEntry},
@@ -270,8 +270,10 @@ impl Run {
         let form = configuration_form(client, options.start_within, clock)
             .await
             .map_err(|status| refused("the setup form", &status))?;
-        for name in form::unknown(&form, &self.configuration) {
-            self.warn(&format!("the setup form has no field `{name}`"));
+        if options.unknown_fields == UnknownFields::Warn {
+            for name in form::unknown(&form, &self.configuration) {
+                self.warn(&format!("the setup form has no field `{name}`"));
+            }
         }
         self.configuration = form::complete(&form, &self.configuration);
         self.redactor = form::redactor(&form, &self.configuration);

@@ -39,7 +39,7 @@ pub use error::Error;
 pub use form::redactor_by_names;
 pub use options::{
     DEFAULT_SCHEMA, Names, Options, REPORT_FILE, RecordObserver, RequestedSelection, STATE_FILE,
-    WAREHOUSE_FILE,
+    UnknownFields, WAREHOUSE_FILE,
 };
 pub use query::{QueryFormat, query};
 pub use schema::check_schema;

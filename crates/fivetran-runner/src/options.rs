@@ -40,6 +40,8 @@ pub struct Options {
     pub descriptions: Vec<TableDescription>,
     /// Leaves out the setup tests.
     pub skip_tests: bool,
+    /// The treatment of values for which the form has no field.
+    pub unknown_fields: UnknownFields,
     /// Keeps every version of a row, as Fivetran does in its history mode.
     pub history: bool,
     /// The counters of the connector's requests, for the log of syncs; `None` if the connector does not run here.
@@ -84,6 +86,7 @@ impl Options {
             selection: RequestedSelection::default(),
             descriptions: Vec::new(),
             skip_tests: false,
+            unknown_fields: UnknownFields::default(),
             history: false,
             counters: None,
             process: None,
@@ -100,6 +103,16 @@ impl Options {
     pub fn state_file(&self) -> PathBuf {
         self.dir.join(STATE_FILE)
     }
+}
+
+/// The treatment of values for which the setup form has no field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// The run warns of them.
+    #[default]
+    Warn,
+    /// The connector itself warns of them.
+    LeaveToConnector,
 }
 
 /// The selection of tables and columns.

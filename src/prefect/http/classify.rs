@@ -9,7 +9,7 @@ use super::response::{
     Response, UNKNOWN_FIELD, allowed_limit, detail, is_retryable, redirect_target,
 };
 use crate::{
-    config::{ApiUrl, closest_field},
+    config::{self, ApiUrl},
     prefect::{Error, NoResponse, UserFilter, adaptive_concurrency::RequestOutcome},
 };
 
@@ -103,12 +103,10 @@ pub(super) fn with_filter(error: Error, own: &str, scope: Option<&UserFilter>) -
     }
     Error::Filter {
         field: field.to_owned(),
-        why: match closest_field(field) {
-            _ if !is_unknown => "has a value that this server does not accept".to_owned(),
-            Some(closest) => {
-                format!("is not known to this server; the closest field in Prefect is `{closest}`")
-            }
-            None => "is not known to this server".to_owned(),
+        why: if is_unknown {
+            config::unknown_field(field)
+        } else {
+            config::refused_value(field)
         },
     }
 }
