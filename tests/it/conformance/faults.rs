@@ -67,7 +67,7 @@ const FAULTS: [(Fault, &str); 44] = [
     (Fault::NewColumnDespiteSelection, "selection-new-column"),
     (Fault::FewerRowsWithSelection, "selection-differs"),
     (Fault::SelectionIgnoredSilently, "selection-unstated"),
-    (Fault::SecretInState, "secret-told"),
+    (Fault::SecretInState, "secret-exposed"),
 ];
 
 /// A clock on which the same time passes between two readings.
@@ -281,7 +281,7 @@ async fn log_lines_are_judged_without_being_quoted() {
     report.take_log(Some(&lines));
     assert_eq!(
         broken(&report),
-        BTreeSet::from(["log-line-malformed", "secret-told"])
+        BTreeSet::from(["log-line-malformed", "secret-exposed"])
     );
     let mut text = Vec::new();
     render::text(&report, true, &mut text).unwrap();

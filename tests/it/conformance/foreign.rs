@@ -71,7 +71,7 @@ async fn faults_on_the_python_sdk_are_found_out() {
         ("changes", "0", "rerun-not-idempotent", "error"),
         ("null_key", "0", "key-missing", "error"),
         ("print", "0", "log-line-malformed", "warning"),
-        ("secret", "0", "secret-told", "error"),
+        ("secret", "0", "secret-exposed", "error"),
     ];
     let reports = faults.map(|(fault, cuts, ..)| python(fault, cuts));
     let reports = futures::future::join_all(reports).await;

@@ -208,7 +208,7 @@ impl StreamChecker {
     pub(super) fn secret(&mut self, place: FindingLocation, what: &str, text: &str) {
         if self.redactor.clean(text) != text {
             let text = format!("{what} contains a secret of the configuration");
-            self.finding_log.add(&rules::SECRET_TOLD, place, text);
+            self.finding_log.add(&rules::SECRET_EXPOSED, place, text);
         }
     }
 

@@ -146,7 +146,7 @@ impl Report {
             }
             if self.redactor.clean(line) != *line {
                 let text = "a log line contains a secret of the configuration";
-                self.finding_log.add(&rules::SECRET_TOLD, place(), text);
+                self.finding_log.add(&rules::SECRET_EXPOSED, place(), text);
             }
         }
         self.findings = self.finding_log.list();

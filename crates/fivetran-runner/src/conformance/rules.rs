@@ -261,7 +261,7 @@ rules! {
         "`level` is INFO, WARNING or SEVERE, and the origin is called `message-origin`. The format of the Python \
          SDK, `message_origin` with further levels, is accepted, too. Other lines are lost. Checked with \
          `--spawn`.";
-    SECRET_TOLD = "secret-told", Error,
+    SECRET_EXPOSED = "secret-exposed", Error,
         "No secret of the configuration is in a state, a message to the user or a log line.", GUIDE,
         "States are stored as they are, and logs have many readers. A value is secret if the form hides it, or if \
          its name suggests it (key, token, password …).";
