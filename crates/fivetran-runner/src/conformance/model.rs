@@ -344,11 +344,12 @@ pub(super) fn read(
     })
 }
 
+/// Operations on the first table, for tests.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(super) mod examples {
+    use super::{Op, RowOperation};
 
-    fn op(key: &str, operation: RowOperation) -> Op {
+    pub(in crate::conformance) fn op(key: &str, operation: RowOperation) -> Op {
         let (table, key) = (0, key.into());
         Op {
             table,
@@ -357,9 +358,17 @@ mod tests {
         }
     }
 
-    fn upsert(key: &str, value: u64) -> Op {
+    pub(in crate::conformance) fn upsert(key: &str, value: u64) -> Op {
         op(key, RowOperation::Upsert([(0, 1), (1, value)].into()))
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        examples::{op, upsert},
+        *,
+    };
 
     fn model(ops: &[Op]) -> Model {
         let mut model = Model::default();

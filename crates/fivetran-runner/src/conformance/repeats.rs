@@ -82,20 +82,10 @@ pub(super) fn report_repeats(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::model::{Op, TableId};
-
-    fn op(key: &str, operation: RowOperation) -> Op {
-        let (table, key) = (0, key.into());
-        Op {
-            table,
-            key,
-            operation,
-        }
-    }
-
-    fn upsert(key: &str, value: u64) -> Op {
-        op(key, RowOperation::Upsert([(0, 1), (1, value)].into()))
-    }
+    use crate::conformance::model::{
+        Op, TableId,
+        examples::{op, upsert},
+    };
 
     fn reported(first: Vec<Op>, last: Vec<Op>) -> Vec<(String, u64)> {
         let mut catalogue = Catalogue::default();
