@@ -5,13 +5,13 @@ use duckdb::params;
 
 use self::connection::failed;
 use super::{
+    column_type::ColumnType,
     comments::Comment,
     error::Error,
     one_line::one_line,
     sql::{column_list, number_as_text, parse_type, path_of, quote, type_name},
     staged::StagedValue,
     table::{ACTIVE, Column, DELETED, END, ROW_ID, START, SYNCED, Table, TableName, is_system},
-    value::ColumnType,
     warehouse::{ExistingTable, FlushProgress, Store},
 };
 

@@ -13,7 +13,7 @@
 //! | `form` | defaults of the setup form, and which values are secret |
 //! | `warehouse`, `record` | what a destination does with operations |
 //! | `staged`, `batch`, `history` | operations until their flush: folded, or all versions |
-//! | `table`, `value`, `decimal`, `number` | columns, and values that fit them |
+//! | `table`, `column_type`, `value`, `decimal`, `number` | columns, and values that fit them |
 //! | `database`, `sql`, `schema` | rows in a DuckDB file, and the log of syncs |
 //! | `comments` | descriptions of tables and columns, stored as comments |
 //! | `counters` | counts of the connector's requests, for that log |
@@ -52,6 +52,7 @@ pub use views::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 mod batch;
 mod choose;
 mod client;
+mod column_type;
 mod comments;
 pub mod conformance;
 mod connector_exit;

@@ -7,10 +7,11 @@ use prost::Message as _;
 use twox_hash::XxHash3_64;
 
 use super::{
+    column_type::ColumnType,
     decimal::Decimal,
     number::text_of_double,
     table::{Column, ROW_ID, Table, TableName, is_system},
-    value::{Cell, ColumnType, has_time_of_day, invalid_reason},
+    value::{Cell, has_time_of_day, invalid_reason},
     warehouse::{RunFailure, Store, Warehouse},
     wire::{InvalidEntry, Record},
 };

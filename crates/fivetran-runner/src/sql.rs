@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::{
     batch::{Change, Pending},
+    column_type::ColumnType,
     number::INTEGERS,
     table::{ACTIVE, Column, DELETED, END, START, SYNCED, Table, TableName},
-    value::{Cell, ColumnType},
+    value::Cell,
 };
 
 /// The temporary table with the rows of a flush, which is joined with the target table.

@@ -6,7 +6,7 @@ use std::{
     fmt,
 };
 
-use super::value::ColumnType;
+use super::column_type::ColumnType;
 
 /// The time at which the row was last landed; on every table.
 pub(super) const SYNCED: &str = "_fivetran_synced";

@@ -12,11 +12,11 @@ use serde::de::IgnoredAny;
 
 use super::{
     Error, Operations, TableDescription, TableOutcome,
+    column_type::ColumnType,
     comments::{Comment, comments_of},
     staged::StagedValue,
     state::StateFile,
     table::{Column, Table, TableName},
-    value::ColumnType,
     wire::Operation,
 };
 use fivetran_proto::schema_change::Change;

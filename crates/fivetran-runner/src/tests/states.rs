@@ -145,11 +145,11 @@ mod ordering {
 
     use crate::{
         Error,
+        column_type::ColumnType,
         comments::Comment,
         staged::StagedValue,
         state::StateFile,
         table::{Column, Table, TableName},
-        value::ColumnType,
         warehouse::{ExistingTable, FlushProgress, RunFailure, Store, Warehouse},
     };
     use fivetran_proto::{
