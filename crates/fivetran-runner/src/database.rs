@@ -18,6 +18,7 @@ use super::{
 pub(super) use connection::DuckDb;
 pub(super) use log::{SyncEndEntry, SyncStartEntry};
 
+mod checkpoint;
 mod comments;
 mod connection;
 mod history;
@@ -25,6 +26,7 @@ mod log;
 mod memory;
 mod memory_limit;
 mod primary_keys;
+mod row_groups;
 mod rows;
 
 /// A table as it is stored: its key, its comment, and its columns with their types.
@@ -148,8 +150,19 @@ impl Store for DuckDb {
         landed: &FlushProgress,
     ) -> Result<Vec<u64>, Error> {
         let unchanged = self.with_memory(|database| database.land(work, landed))?;
+        self.long_bytes += work
+            .iter()
+            .map(|(_, staged)| staged.long_bytes())
+            .sum::<u64>();
         self.checkpoint_if_due()?;
         Ok(unchanged)
+    }
+
+    fn finish(&mut self) {
+        if let Err(error) = self.merge_row_groups() {
+            // The rows that have landed are not affected. The next sync tries again.
+            tracing::warn!("{error}");
+        }
     }
 
     fn count(&mut self, name: &TableName) -> Result<(u64, u64), Error> {

@@ -2,7 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{batch::Batch, history::Versions, value::Cell};
+use super::{
+    batch::{Batch, Change, Pending},
+    history::Versions,
+    value::Cell,
+};
+
+/// The size from which the store keeps a text apart from its row, in bytes.
+const LONG: usize = 4_096;
 
 /// Staged operations.
 #[derive(Debug)]
@@ -51,6 +58,17 @@ impl StagedValue {
         }
     }
 
+    /// The size of the long texts that the flush will write, in bytes.
+    pub(super) fn long_bytes(&self) -> u64 {
+        match self {
+            Self::Rows(batch) => batch.rows().iter().map(long_bytes).sum(),
+            Self::Versions(versions) => {
+                let rows = versions.rounds.iter().flat_map(|round| &round.rows);
+                rows.map(long_bytes).sum()
+            }
+        }
+    }
+
     pub(super) fn upsert(&mut self, key: Vec<u8>, cells: Vec<Cell>, synced: DateTime<Utc>) {
         match self {
             Self::Rows(batch) => batch.upsert(key, cells, synced),
@@ -78,4 +96,13 @@ impl StagedValue {
             Self::Versions(versions) => versions.truncate(at),
         }
     }
+}
+
+fn long_bytes(row: &Pending) -> u64 {
+    let sum = |sizes: &mut dyn Iterator<Item = usize>| sizes.filter(|size| *size > LONG).sum();
+    let bytes: usize = match &row.change {
+        Change::Replace { cells, .. } => sum(&mut cells.iter().map(Cell::size)),
+        Change::Patch { cells, .. } => sum(&mut cells.iter().flatten().map(Cell::size)),
+    };
+    bytes as u64
 }

@@ -70,6 +70,8 @@ pub(super) trait Store {
         work: &[(&Table, &StagedValue)],
         landed: &FlushProgress,
     ) -> Result<Vec<u64>, Error>;
+    /// Compacts what the sync has landed. Nothing is landed afterwards.
+    fn finish(&mut self) {}
     /// Counts the rows of the table: all, and those of them that are marked as deleted.
     fn count(&mut self, name: &TableName) -> Result<(u64, u64), Error>;
     /// Stores the comments that differ from the present ones. Ignores those of columns that do not exist.

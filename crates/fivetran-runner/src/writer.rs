@@ -39,6 +39,7 @@ pub(super) fn write<S: Store>(
     };
     warehouse.flush()?;
     warehouse.write_comments();
+    warehouse.store.finish();
     Ok(Written {
         operations: warehouse.operations(),
         tables: warehouse.landed()?,

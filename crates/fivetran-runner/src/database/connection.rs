@@ -1,6 +1,9 @@
 //! The connection to a DuckDB file, and queries that concern no sync.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use chrono::{DateTime, Utc};
 use duckdb::{AccessMode, Config, Connection, params};
@@ -24,9 +27,10 @@ pub(crate) struct Answer {
 }
 
 /// The settings for landing rows. One thread is enough, because rows arrive one after another and a second thread
-/// mostly waits busily. DuckDB does not write rows to the file on its own, but when the file is closed: see
-/// [`DuckDb::checkpoint_if_due`].
-const WRITING: &str = "SET threads = 1; SET checkpoint_threshold = '1TiB'";
+/// mostly waits busily. DuckDB does not write rows to the file on its own, but when the file is closed, and merges no row
+/// groups then: see [`DuckDb::checkpoint_if_due`].
+const WRITING: &str =
+    "SET threads = 1; SET checkpoint_threshold = '1TiB'; SET max_vacuum_tasks = 0";
 
 /// A DuckDB file.
 #[derive(Debug)]
@@ -39,8 +43,12 @@ pub(crate) struct DuckDb {
     pub(super) latest: DateTime<Utc>,
     /// The limit of the memory; `None` if the file is only read.
     pub(super) limit: Option<MemoryLimit>,
+    /// The path of the file.
+    pub(super) file: PathBuf,
     /// The file of DuckDB's log.
     pub(super) log: PathBuf,
+    /// The size of the long texts that no checkpoint has moved to the file, in bytes; an upper bound.
+    pub(super) long_bytes: u64,
 }
 
 impl DuckDb {
@@ -57,13 +65,17 @@ impl DuckDb {
     fn new(connection: Connection, path: &Path, limit: Option<MemoryLimit>) -> Self {
         let mut log = path.as_os_str().to_owned();
         log.push(".wal");
+        let log = PathBuf::from(log);
         Self {
             connection,
             keeps_history: false,
             sync: None,
             latest: DateTime::UNIX_EPOCH,
             limit,
-            log: log.into(),
+            // A sync that was killed has left a log.
+            long_bytes: bytes_of(&log),
+            file: path.to_owned(),
+            log,
         }
     }
 
@@ -185,6 +197,11 @@ impl DuckDb {
             run.map_err(|error| failed(doing, name, &error))
         })
     }
+}
+
+/// The size of a file, in bytes; 0 if there is none.
+pub(super) fn bytes_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
 }
 
 fn connect(path: &Path, mode: AccessMode) -> Result<Connection, Error> {

@@ -1,11 +1,7 @@
 //! Operations that get more memory if they need it.
 
 use super::connection::DuckDb;
-use crate::{error::Error, one_line::one_line};
-
-/// The size of DuckDB's log from which rows are moved to the file, in bytes. Each time, DuckDB compresses the last row
-/// group (122,880 rows) again, so the log may be larger than one row group.
-const LOG_BYTES: u64 = 256 << 20;
+use crate::error::Error;
 
 impl DuckDb {
     /// Runs an operation that leaves nothing behind if it fails. If DuckDB lacks memory, committed rows are moved from
@@ -27,29 +23,6 @@ impl DuckDb {
                 ended => return ended,
             }
         }
-    }
-
-    /// Moves committed rows to the file if there are many.
-    pub(super) fn checkpoint_if_due(&mut self) -> Result<(), Error> {
-        match std::fs::metadata(&self.log) {
-            Ok(log) if log.len() >= LOG_BYTES => self.checkpoint(),
-            _ => Ok(()),
-        }
-    }
-
-    /// Moves committed rows from memory to the file. A checkpoint that lacks memory would make the database unusable, so
-    /// the highest limit applies to it.
-    fn checkpoint(&mut self) -> Result<(), Error> {
-        let Some(limit) = &self.limit else {
-            return Ok(());
-        };
-        let sql = format!("{}; CHECKPOINT; {}", limit.highest(), limit.usual());
-        self.connection
-            .execute_batch(&sql)
-            .map_err(|error| Error::Warehouse {
-                doing: "write rows to the file".to_owned(),
-                reason: one_line(&error.to_string()),
-            })
     }
 
     /// Raises the limit. Returns false if the highest one applies.
