@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo init debug reset test wheel release reliability sim soak planted nightly bench bench-real count scale scale-real check fmt release-check static fuzz deny advisories sbom generated query-results clean duckdb
+.PHONY: help demo init debug reset test wheel release reliability sim soak planted nightly bench bench-real count scale scale-real long-texts check fmt release-check static fuzz deny advisories sbom generated query-results clean duckdb
 
 help:
 	@echo "make demo           syncs the built-in demo workspace into files/demo/warehouse.db and runs three queries"
@@ -20,6 +20,7 @@ help:
 	@echo "make test           everything that CI runs, including tests on real Prefect servers"
 	@echo "make scale          measures syncs and landings of a million runs (13 minutes)"
 	@echo "make scale-real     the same on real Prefect servers with 100,000 runs (five minutes)"
+	@echo "make long-texts     syncs 10 GB of long texts with 2 GB of memory (needs 11 GB of disk; root for the limit)"
 	@echo "make sim            tests the sync engine with random histories (SEEDS=20000, FIRST=1000)"
 	@echo "make soak           simulates hours of faulty responses (SOAK_SEEDS=100, SOAK_HOURS=8)"
 	@echo "make planted        plants faults and checks that the simulation finds each (15 minutes)"
@@ -79,6 +80,13 @@ scale: duckdb
 # Needs an otherwise idle machine; on a busy one its ratios mean nothing.
 scale-real: duckdb
 	@cargo test --quiet $(LOCAL) --test it scale_real:: -- --include-ignored --nocapture --test-threads 1
+
+# For a quick run: make long-texts ROWS=1000.
+ROWS ?= 10240
+BYTES ?= 1048576
+long-texts: duckdb
+	@cargo build --quiet $(LOCAL)
+	@scripts/long-texts.sh "$(or $(CARGO_TARGET_DIR),target)/local/fivetran_source" "$(ROWS)" "$(BYTES)"
 
 # Uses other seeds than the 300 of the tests, on all processors.
 SEEDS ?= 20000
