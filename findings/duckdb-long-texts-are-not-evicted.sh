@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# DuckDB holds committed texts of 100 KiB in memory until a checkpoint, and a checkpoint needs those of earlier ones
-# again: a table of long texts cannot grow beyond memory_limit, while one of the same size with shorter texts can.
+# DuckDB holds committed texts of 100 KiB in memory until a checkpoint, and a checkpoint that merges row groups holds all
+# of their texts again: a table of long texts cannot grow beyond memory_limit, while one of the same size with shorter
+# texts can.
 #
 # Versions: duckdb==2.0.1. (1.5.6 does the same.)
 # Input:    a file with memory_limit 128MiB and one thread; up to 300 MiB of texts are inserted in 60 transactions. The
@@ -11,8 +12,10 @@
 #           100 KiB each: a commit fails after 90 to 100 MiB, "failed to pin block". After CHECKPOINT commits succeed.
 #           1 MiB each, CHECKPOINT after every transaction: a checkpoint fails after about 130 MiB, with a fatal error
 #           that makes the connection unusable. A new connection reads all committed rows.
-# So a loader that limits DuckDB's memory must limit the bytes of a table's last row group, not only those in a
-# transaction.
+#           The same with max_vacuum_tasks = 0: all 300 MiB are inserted. Each checkpoint has left a row group, which
+#           takes at least 256 KiB of the file.
+# So a loader that limits DuckDB's memory must write long texts to the file soon, keep DuckDB from merging their row
+# groups, and merge small row groups itself.
 . "$(dirname "$0")/server.bash"
 
 VENV=$(environment duckdb duckdb-2.0.1.txt)
@@ -26,11 +29,14 @@ TOTAL = 300 << 20
 PARTS = 60
 
 
-def insert(file: Path, size: int, checkpoints: bool) -> tuple[int, duckdb.Error | None, duckdb.DuckDBPyConnection]:
+def insert(
+    file: Path, size: int, checkpoints: bool, merges: int = 100
+) -> tuple[int, duckdb.Error | None, duckdb.DuckDBPyConnection]:
     """Returns the number of rows that were committed, the error that ended the inserts, and the connection."""
     db = duckdb.connect(str(file))
     for setting in ("memory_limit = '128MiB'", "threads = 1", "wal_autocheckpoint = '10GB'"):
         db.execute(f"SET {setting}")
+    db.execute(f"SET max_vacuum_tasks = {merges}")
     db.execute("CREATE TABLE t (id BIGINT, text VARCHAR)")
     rows = TOTAL // size
     part = rows // PARTS
@@ -78,4 +84,10 @@ with tempfile.TemporaryDirectory() as folder:
         committed = again.execute("SELECT count(*) FROM t").fetchall()
         print(f"      {committed[0][0]} rows after a new connection, {done} were committed")
         assert committed == [(done,)]
+
+    done, error, db = insert(Path(folder, "unmerged"), 1 << 20, True, merges=0)
+    report(1 << 20, True, done, error)
+    groups = db.execute("SELECT count(DISTINCT row_group_id) FROM pragma_storage_info('t')").fetchall()
+    print(f"      with max_vacuum_tasks = 0: {groups[0][0]} row groups")
+    assert error is None and done == TOTAL >> 20 and groups == [(PARTS,)]
 PY
