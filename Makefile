@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo init debug reset test wheel release reliability sim soak planted nightly bench bench-real count scale scale-real long-texts check fmt release-check static fuzz deny advisories sbom generated query-results clean duckdb
+.PHONY: help demo init debug reset test wheel release reliability sim soak planted nightly bench bench-real count scale scale-real long-texts check fmt release-check static fuzz deny advisories sbom generated query-results terminal-recordings clean duckdb
 
 help:
 	@echo "make demo           syncs the built-in demo workspace into files/demo/warehouse.db and runs three queries"
@@ -39,6 +39,7 @@ help:
 	@echo "make sbom           lists the components of the executable as CycloneDX JSON (needs cargo-cyclonedx)"
 	@echo "make generated      writes all files that are generated from the code (some minutes)"
 	@echo "make query-results  generates docs/queries/README.md and REAL_SERVER.md"
+	@echo "make terminal-recordings  records the commands at a terminal of 80 x 24 into target/terminal"
 	@echo "make fmt            formats the code"
 	@echo "make clean          deletes build results and files/"
 
@@ -170,6 +171,11 @@ generated: duckdb
 
 query-results: duckdb
 	@scripts/query-results.sh $(RUN)
+
+# As text, and in asciinema's format: `asciinema play target/terminal/demo-first-sync.cast`.
+terminal-recordings: duckdb
+	@TERMINAL_RECORDINGS=$(CURDIR)/target/terminal cargo test --quiet $(LOCAL) --test it terminal::narrow
+	@ls target/terminal/*.txt
 
 fmt:
 	@cargo fmt --all

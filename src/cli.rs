@@ -29,6 +29,8 @@ mod connector;
 #[cfg(feature = "local")]
 mod debug;
 #[cfg(feature = "local")]
+mod debug_texts;
+#[cfg(feature = "local")]
 mod demo_workspace;
 #[cfg(feature = "local")]
 mod descriptions;

@@ -22,7 +22,7 @@ use crate::{
     messages,
     telemetry::Telemetry,
 };
-use fivetran_runner::TestOutcome;
+use fivetran_runner::{TestOutcome, terminal};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -33,23 +33,26 @@ pub(super) struct Arguments {
 }
 
 /// Runs the tests. The exit code is a failure if a test fails.
-pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(super) async fn check(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let answers = configuration_file::read(&arguments.configuration)?;
-    let mut out = io::stdout();
+    let print = |line: &str| {
+        let line = terminal::wrapped(line, terminal::width());
+        writeln!(io::stdout(), "{line}")
+    };
     let unknown = config::unknown_fields(answers.keys());
     for field in &unknown {
-        writeln!(out, "Test FAILED: Reading the configuration: {field}")?;
+        print(&format!("Test FAILED: Reading the configuration: {field}"))?;
     }
     for warning in corrections(&answers) {
-        writeln!(out, "Warning: {warning}")?;
+        print(&format!("Warning: {warning}"))?;
     }
     let future = future_start(&answers, SystemClock.now());
     if let Some(why) = &future {
-        writeln!(out, "Test FAILED: Reading the configuration: {why}")?;
+        print(&format!("Test FAILED: Reading the configuration: {why}"))?;
     }
     let outcomes = tests(&answers).await?;
     for line in in_words(&outcomes) {
-        writeln!(out, "{line}")?;
+        print(&line)?;
     }
     let is_good = unknown.is_empty()
         && future.is_none()
@@ -86,23 +89,35 @@ fn future_start(answers: &BTreeMap<String, String>, now: DateTime<Utc>) -> Optio
 
 /// Runs the setup tests with these values of the form, up to the first failure.
 pub(super) async fn tests(answers: &BTreeMap<String, String>) -> anyhow::Result<Vec<TestOutcome>> {
+    run(answers, None).await
+}
+
+/// Runs the setup tests, or only the one with the name `only`.
+async fn run(
+    answers: &BTreeMap<String, String>,
+    only: Option<&str>,
+) -> anyhow::Result<Vec<TestOutcome>> {
     let stop = CancellationToken::new();
     let service = Service::new(Arc::new(SystemClock), Telemetry::default(), stop);
     let (wire, calls) = fivetran_runner::within();
     let callers = UnboundedReceiverStream::new(calls).map(Ok);
     let serving = tokio::spawn(server::serve_any(callers, service));
-    let outcomes = fivetran_runner::run_tests(&wire, answers).await;
+    let outcomes = fivetran_runner::run_tests(&wire, answers, only).await;
     serving.abort();
     Ok(outcomes?)
 }
 
+/// Tests the address with the credentials. Returns the reason why Prefect rejects them.
+pub(super) async fn connection(
+    answers: &BTreeMap<String, String>,
+) -> anyhow::Result<Option<String>> {
+    let outcomes = run(answers, Some(config::CONNECTION_TEST.name)).await?;
+    Ok(outcomes.into_iter().find_map(|outcome| outcome.failure))
+}
+
 /// Tests an address without credentials. Returns the reason why it is not that of a Prefect API.
 pub(super) async fn address(answers: &BTreeMap<String, String>) -> anyhow::Result<Option<String>> {
-    let outcomes = tests(answers).await?;
-    let connecting = outcomes
-        .into_iter()
-        .find(|outcome| outcome.label == config::CONNECTION_TEST.label);
-    let failure = connecting.and_then(|outcome| outcome.failure);
+    let failure = connection(answers).await?;
     // A server that requires credentials responds.
     let credentials = [&messages::CREDENTIALS, &messages::ACCESS];
     let is_address = |why: &String| {

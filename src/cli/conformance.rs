@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     connector::{self, ConnectorTarget},
     demo_workspace,
+    process::for_people,
 };
 use crate::{clock::SystemClock, fivetran::SyncHooks, telemetry::Telemetry};
 
@@ -122,7 +123,10 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
     if arguments.json {
         render::json(&report, arguments.strict, &mut out)?;
     } else {
-        render::text(&report, arguments.strict, &mut out)?;
+        let mut text = Vec::new();
+        render::text(&report, arguments.strict, &mut text)?;
+        let text = String::from_utf8_lossy(&text);
+        write!(out, "{}", for_people(&text))?;
     }
     Ok(match report.outcome(arguments.strict) {
         Outcome::Passed => ExitCode::SUCCESS,

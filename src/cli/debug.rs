@@ -2,23 +2,24 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use fivetran_runner::{
     Counters, Names, Options, RequestedSelection, SyncOutcome, Transport, UnknownFields,
-    progress::Progress, report,
+    progress::Progress, report, terminal,
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::{
     connector::{self, ConnectorTarget},
+    debug_texts::{Beginning, next_commands},
     demo_workspace::{self, DemoWorkspace},
     descriptions,
     folder::Folder,
@@ -78,10 +79,15 @@ pub(super) struct Debug {
 pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     let _lock = FolderLock::acquire(&arguments.folder.path())?;
     let interrupted = connector::interruption();
+    let progress = Arc::new(if arguments.json {
+        Progress::hidden()
+    } else {
+        Progress::new(html_report::routes())
+    });
     if let Some(every) = arguments.watch {
-        return watch(&arguments, every, &interrupted).await;
+        return watch(&arguments, every, &progress, &interrupted).await;
     }
-    let ended = sync_to_end(&arguments, true, &interrupted).await;
+    let ended = sync_to_end(&arguments, true, &progress, &interrupted).await;
     arguments.print_report(&ended)?;
     Ok(if ended.outcome.succeeded() {
         ExitCode::SUCCESS
@@ -94,22 +100,24 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
 async fn watch(
     arguments: &Debug,
     every: WatchInterval,
+    progress: &Arc<Progress>,
     interrupted: &CancellationToken,
 ) -> anyhow::Result<ExitCode> {
     let mut is_first = true;
     while !interrupted.is_cancelled() {
         // The setup tests are run only before the first sync.
-        let ended = sync_to_end(arguments, is_first, interrupted).await;
+        let ended = sync_to_end(arguments, is_first, progress, interrupted).await;
         if !is_first && interrupted.is_cancelled() && !ended.outcome.succeeded() {
             break;
         }
-        if is_first || arguments.json {
+        let mut tests = ended.outcome.tests.iter();
+        let is_useless = !ended.has_ended || tests.any(|test| test.failure.is_some());
+        if arguments.json || (is_first && is_useless) {
             arguments.print_report(&ended)?;
         } else {
             watch::print_line(&ended.outcome, SystemClock.now())?;
         }
-        let mut tests = ended.outcome.tests.iter();
-        if is_first && (!ended.has_ended || tests.any(|test| test.failure.is_some())) {
+        if is_first && is_useless {
             return Ok(ExitCode::FAILURE);
         }
         is_first = false;
@@ -121,6 +129,8 @@ async fn watch(
 /// The end of a sync.
 struct SyncResult {
     outcome: SyncOutcome,
+    /// The view that the report proposes for a query, if it could be created.
+    view: Option<&'static str>,
     /// False if an error prevented the sync, or ended it.
     has_ended: bool,
 }
@@ -128,10 +138,11 @@ struct SyncResult {
 /// Syncs once. An error before the sync, such as an invalid configuration, is its failure.
 async fn sync_to_end(
     arguments: &Debug,
-    with_tests: bool,
+    is_first: bool,
+    progress: &Arc<Progress>,
     interrupted: &CancellationToken,
 ) -> SyncResult {
-    let error = match sync(arguments, with_tests, interrupted).await {
+    let error = match sync(arguments, is_first, progress, interrupted).await {
         Ok(ended) => return ended,
         Err(error) => error,
     };
@@ -145,7 +156,8 @@ async fn sync_to_end(
 /// Starts the connector, if necessary, and syncs once.
 async fn sync(
     arguments: &Debug,
-    with_tests: bool,
+    is_first: bool,
+    progress: &Arc<Progress>,
     interrupted: &CancellationToken,
 ) -> anyhow::Result<SyncResult> {
     fivetran_runner::check_schema(&arguments.schema)?;
@@ -168,17 +180,15 @@ async fn sync(
     if arguments.connector.name().is_none() {
         selected_names::check(&names, &configuration)?;
     }
-    let progress = Arc::new(if arguments.json {
-        Progress::hidden()
-    } else {
-        Progress::new(html_report::routes())
-    });
-    log_for_people(&progress);
+    log_for_people(progress);
     let report = match arguments.connector.name() {
         None => html_report::Report::new(&configuration, demo.is_some()),
         Some(name) => html_report::Report::of_another(name),
     };
-    arguments.announce(report.subject())?;
+    if is_first && !arguments.json {
+        let beginning = arguments.beginning(report.subject(), SystemClock.now());
+        write!(io::stdout(), "{beginning}")?;
+    }
     let is_ours = arguments.connector.name().is_none();
     let recording = arguments.recording.begin(&configuration, &dir, is_ours)?;
 
@@ -194,20 +204,18 @@ async fn sync(
         .await?;
 
     let options = Options {
-        skip_tests: !with_tests,
+        skip_tests: !is_first,
         counters: is_ours.then_some(counters),
         process: connector.process(),
         start_within: connector.start_within(),
         ..arguments.options(connector.endpoint().await, configuration)
     };
     let clock = Arc::new(SystemClock);
-    let outcome = if is_ours {
-        fivetran_runner::run(options.clone(), clock, interrupted.clone()).await
-    } else {
-        let progress = Arc::clone(&progress);
-        let watch = Arc::new(move |table: &str, records| progress.came(table, records));
-        fivetran_runner::run_observed(options.clone(), clock, interrupted.clone(), watch).await
-    };
+    let shown = Arc::clone(progress);
+    let observer = Arc::new(move |table: &str, records| shown.came(table, records));
+    progress.start();
+    let outcome =
+        fivetran_runner::run_observed(options.clone(), clock, interrupted.clone(), observer).await;
     progress.finish();
     connector.end().await;
     let has_succeeded = outcome.as_ref().is_ok_and(SyncOutcome::succeeded);
@@ -223,10 +231,14 @@ async fn sync(
     };
     outcome.notes = lines;
     report.write(&options, &mut outcome);
+    let mut view = None;
     if outcome.succeeded() {
-        // The rows have landed, so missing views are only a warning.
-        if is_ours && let Err(error) = views::make(&outcome.warehouse) {
-            tracing::warn!("cannot create the views: {error}");
+        if is_ours {
+            match views::make(&outcome.warehouse) {
+                Ok(left_out) => view = views::proposed(&left_out),
+                // The rows have landed, so missing views are only a warning.
+                Err(error) => tracing::warn!("cannot create the views: {error}"),
+            }
         }
         if let Some(world) = demo {
             world.synced()?;
@@ -234,6 +246,7 @@ async fn sync(
     }
     Ok(SyncResult {
         outcome,
+        view,
         has_ended: true,
     })
 }
@@ -247,10 +260,12 @@ impl Debug {
                 failure: Some(failure),
                 last_lines,
                 history: self.history,
+                ended: SystemClock.now(),
                 warehouse: dir.join(fivetran_runner::WAREHOUSE_FILE),
                 state: dir.join(fivetran_runner::STATE_FILE),
                 ..SyncOutcome::default()
             },
+            view: None,
             has_ended: false,
         }
     }
@@ -288,44 +303,16 @@ impl Debug {
         }
     }
 
-    /// Prints the source, the destination and the start of the sync, on a terminal only.
-    fn announce(&self, subject: &str) -> io::Result<()> {
-        let mut out = io::stderr();
-        if self.json || !out.is_terminal() {
-            return Ok(());
-        }
+    /// Returns the texts before a sync.
+    fn beginning(&self, subject: &str, now: DateTime<Utc>) -> Beginning {
         let dir = self.folder.path();
-        let dir = dir.display();
-        writeln!(out, "from   {subject}")?;
-        writeln!(
-            out,
-            "into   {dir}/{}, schema {}",
-            fivetran_runner::WAREHOUSE_FILE,
-            self.schema
-        )?;
-        writeln!(out, "since  {}\n", self.since())
-    }
-
-    /// Describes the state from which the sync starts.
-    fn since(&self) -> String {
-        let beginning = "the beginning: a historical sync".to_owned();
-        if self.full_refresh {
-            return beginning;
-        }
-        let default = self.folder.path().join(fivetran_runner::STATE_FILE);
-        let file = self.state.as_ref().unwrap_or(&default);
-        let Ok(about) = fs::metadata(file) else {
-            return beginning;
-        };
-        let written = about.modified().map(chrono::DateTime::<chrono::Utc>::from);
-        match written {
-            Ok(written) if about.len() > 2 => format!(
-                "the checkpoint of {} ({}, {} bytes)",
-                written.format("%Y-%m-%d %H:%M:%S UTC"),
-                file.display(),
-                about.len()
-            ),
-            _ => beginning,
+        let default = dir.join(fivetran_runner::STATE_FILE);
+        Beginning {
+            subject: subject.to_owned(),
+            warehouse: dir.join(fivetran_runner::WAREHOUSE_FILE),
+            schema: self.schema.clone(),
+            state: (!self.full_refresh).then(|| self.state.clone().unwrap_or(default)),
+            now,
         }
     }
 
@@ -338,71 +325,38 @@ impl Debug {
         let is_terminal = out.is_terminal();
         let style = report::Style {
             colours: is_terminal && std::env::var_os("NO_COLOR").is_none(),
+            width: terminal::width(),
         };
-        if is_terminal {
-            // An empty line below the progress bars.
-            writeln!(out)?;
-        }
         if result.has_ended {
             report::write(&result.outcome, style, &mut out)?;
         } else {
             report::write_failure(&result.outcome, style, &mut out)?;
         }
         // A program that reads a pipe looks for the last line of the report.
-        if is_terminal && result.has_ended {
-            self.print_next_commands(&result.outcome, &mut out)?;
-        }
-        Ok(())
-    }
-
-    /// Prints the next commands to try.
-    fn print_next_commands(
-        &self,
-        outcome: &SyncOutcome,
-        out: &mut impl io::Write,
-    ) -> io::Result<()> {
-        if self.connector.name().is_some() {
-            return Ok(());
-        }
-        let folder = self.folder.typed();
-        if outcome.tests.iter().any(|test| test.failure.is_some()) {
-            return writeln!(out, "\nFix the configuration: fivetran_source init");
-        }
-        writeln!(out)?;
-        if !outcome.succeeded() {
-            return writeln!(
-                out,
-                "To continue where it stopped: fivetran_source debug{folder}"
-            );
-        }
-        let next = [
-            (
-                "Run a query",
-                format!("query{folder} \"select * from views.flow_success_by_day\""),
-            ),
-            ("List the views", format!("views{folder}")),
-            ("Sync new changes", format!("debug{folder}")),
-            ("Sync repeatedly", format!("debug{folder} --watch 5m")),
-        ];
-        for (what, command) in next {
-            writeln!(out, "{what:<24} fivetran_source {command}")?;
+        if is_terminal && result.has_ended && self.connector.name().is_none() {
+            let next = next_commands(&result.outcome, result.view, &self.folder.typed());
+            write!(out, "\n{}", next.text(style.width))?;
         }
         Ok(())
     }
 }
 
-/// Starts logging to stderr in a readable format, without disturbing the progress bars. `RUST_LOG` selects the lines.
-/// By default, lines that the report repeats are omitted.
+/// Starts logging to stderr in a readable format, without disturbing the progress. `RUST_LOG` selects the lines.
+/// By default, lines that the report repeats are omitted. Without a terminal, the lines begin with the time.
 fn log_for_people(progress: &Progress) {
+    let is_terminal = io::stderr().is_terminal();
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,fivetran_source::fivetran::service=off"));
-    // Fails only if logging was started before.
-    let _ = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .compact()
-        .without_time()
         .with_target(false)
-        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_ansi(is_terminal && std::env::var_os("NO_COLOR").is_none())
         .with_env_filter(filter)
-        .with_writer(progress.log_writer())
-        .try_init();
+        .with_writer(progress.log_writer());
+    // Fails only if logging was started before.
+    let _ = if is_terminal {
+        lines.without_time().try_init()
+    } else {
+        lines.try_init()
+    };
 }

@@ -82,6 +82,7 @@ impl Report {
         let seen = self.timeline.seen();
         if self.is_heard {
             outcome.asked = seen.tallies();
+            outcome.setup_requests = seen.setup_requests();
         }
         let page = ReportContents {
             subject: &self.subject,

@@ -13,7 +13,7 @@ use fivetran_runner::TestOutcome;
 
 use super::{
     check, configuration_file,
-    init_questions::{FormValues, PrefectVariables, questions},
+    init_questions::{FormValues, PrefectVariables, Tested, questions},
     prompter::{Prompter, Terminal},
 };
 
@@ -52,10 +52,11 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         FormValues::new()
     };
     loop {
-        answers = questions(&mut ask, &arguments.prefect, &answers, async |answers| {
-            check::address(answers).await
-        })
-        .await?;
+        let test = async |tested, answers: &FormValues| match tested {
+            Tested::Address => check::address(answers).await,
+            Tested::Credentials => check::connection(answers).await,
+        };
+        answers = questions(&mut ask, &arguments.prefect, &answers, test).await?;
         ask.print("Testing the connection …")?;
         let outcomes = check::tests(&answers).await?;
         match after(&mut ask, &outcomes)? {

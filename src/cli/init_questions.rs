@@ -1,4 +1,4 @@
-//! The questions of `init`. Earlier answers are proposed, and the address is tested before the rest is asked.
+//! The questions of `init`. Earlier answers are proposed. The address and the credentials are tested at once.
 
 use std::{collections::BTreeMap, io};
 
@@ -35,14 +35,23 @@ pub(super) struct PrefectVariables {
 /// The kinds of Prefect: the values of the field `hosting`.
 const KINDS: [&str; 2] = ["Prefect Cloud", "Self-hosted"];
 
+/// The answers that a test is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tested {
+    /// The address alone, without credentials.
+    Address,
+    /// The address with the credentials.
+    Credentials,
+}
+
 /// Asks all questions once. The earlier answers `before` are proposed, and fields without a question are kept.
 ///
-/// `test_address` returns the reason why an address cannot be used.
+/// `test` returns the reason why the answers cannot be used.
 pub(super) async fn questions(
     ask: &mut impl Prompter,
     known: &PrefectVariables,
     before: &FormValues,
-    test_address: impl AsyncFn(&FormValues) -> anyhow::Result<Option<String>>,
+    test: impl AsyncFn(Tested, &FormValues) -> anyhow::Result<Option<String>>,
 ) -> anyhow::Result<FormValues> {
     let mut answers = before.clone();
     let kind = kind(ask, known, before)?;
@@ -56,31 +65,7 @@ pub(super) async fn questions(
         }
     }
     answers.insert("hosting".to_owned(), hosting);
-    let is_cloud = kind == 0;
-    address(ask, known, is_cloud, &mut answers, test_address).await?;
-    if is_cloud {
-        let key = Secret {
-            field: "api_key",
-            question: "API key",
-            hint: "",
-            variable: "PREFECT_API_KEY",
-            known: known.api_key.as_deref(),
-        };
-        key.ask(ask, &mut answers)?;
-        answers.remove("auth_string");
-    } else {
-        let pass = Secret {
-            field: "auth_string",
-            question: "User and password, as user:password",
-            hint: " (empty if the server requires none)",
-            variable: "PREFECT_API_AUTH_STRING",
-            known: known.auth_string.as_deref(),
-        };
-        pass.ask(ask, &mut answers)?;
-        if answers.contains_key("auth_string") {
-            answers.remove("api_key");
-        }
-    }
+    connection(ask, known, kind == 0, &mut answers, &test).await?;
     for choice in tables::ALL.iter().filter_map(|table| table.choice) {
         // Shown separately, because a question that is longer than a line is shown twice.
         ask.print(choice.cost)?;
@@ -89,6 +74,72 @@ pub(super) async fn questions(
         answers.insert(choice.field.to_owned(), wanted.to_string());
     }
     Ok(answers)
+}
+
+/// Asks for the address and the credentials until their tests pass, or until the user keeps them in spite of a test.
+async fn connection(
+    ask: &mut impl Prompter,
+    known: &PrefectVariables,
+    is_cloud: bool,
+    answers: &mut FormValues,
+    test: &impl AsyncFn(Tested, &FormValues) -> anyhow::Result<Option<String>>,
+) -> anyhow::Result<()> {
+    let mut is_tested = address(ask, known, is_cloud, answers, test).await?;
+    loop {
+        credentials(ask, known, is_cloud, answers)?;
+        if !is_tested {
+            // The test of the address failed, and that of the credentials would report the same.
+            return Ok(());
+        }
+        ask.print("Testing the credentials …")?;
+        let Some(why) = test(Tested::Credentials, &for_the_credentials(answers)).await? else {
+            return Ok(());
+        };
+        ask.print(&format!("Test FAILED: {why}"))?;
+        let ways = [
+            "Enter the credentials again",
+            "Enter the address again",
+            "Keep these answers",
+        ];
+        match ask.choose("What do you want to do?", &ways, 0)? {
+            0 => {}
+            1 => is_tested = address(ask, known, is_cloud, answers, test).await?,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Asks for the credentials of one kind, and removes those of the other kind.
+fn credentials(
+    ask: &mut impl Prompter,
+    known: &PrefectVariables,
+    is_cloud: bool,
+    answers: &mut FormValues,
+) -> io::Result<()> {
+    if is_cloud {
+        let key = Secret {
+            field: "api_key",
+            question: "API key",
+            hint: "",
+            variable: "PREFECT_API_KEY",
+            known: known.api_key.as_deref(),
+        };
+        key.ask(ask, answers)?;
+        answers.remove("auth_string");
+        return Ok(());
+    }
+    let pass = Secret {
+        field: "auth_string",
+        question: "User and password, as user:password",
+        hint: "If the server requires no password, press Enter.",
+        variable: "PREFECT_API_AUTH_STRING",
+        known: known.auth_string.as_deref(),
+    };
+    pass.ask(ask, answers)?;
+    if answers.contains_key("auth_string") {
+        answers.remove("api_key");
+    }
+    Ok(())
 }
 
 /// Asks for the kind of Prefect and returns its position in [`KINDS`].
@@ -109,14 +160,15 @@ fn is_of_cloud(url: &str) -> bool {
     url.contains("prefect.cloud")
 }
 
-/// Asks for the address until its test passes, or until the user keeps it in spite of the test.
+/// Asks for the address until its test passes, or until the user keeps it in spite of the test. Returns true if the
+/// test passed.
 async fn address(
     ask: &mut impl Prompter,
     known: &PrefectVariables,
     is_cloud: bool,
     answers: &mut FormValues,
-    test: impl AsyncFn(&FormValues) -> anyhow::Result<Option<String>>,
-) -> anyhow::Result<()> {
+    test: &impl AsyncFn(Tested, &FormValues) -> anyhow::Result<Option<String>>,
+) -> anyhow::Result<bool> {
     let earlier = answers.get("api_url").or(known.api_url.as_ref());
     let mut proposed = earlier.cloned().unwrap_or_default();
     loop {
@@ -126,8 +178,9 @@ async fn address(
             server(ask, &proposed)?
         };
         ask.print("Testing the address …")?;
-        let failure = test(&for_the_address(answers, &url)).await?;
+        let failure = test(Tested::Address, &for_the_address(answers, &url)).await?;
         let ways = ["Enter the address again", "Keep this address"];
+        let has_passed = failure.is_none();
         let is_final = match failure {
             None => true,
             Some(why) => {
@@ -137,7 +190,7 @@ async fn address(
         };
         if is_final {
             answers.insert("api_url".to_owned(), url);
-            return Ok(());
+            return Ok(has_passed);
         }
         proposed = url;
     }
@@ -150,17 +203,35 @@ fn for_the_address(answers: &FormValues, url: &str) -> FormValues {
     if is_same {
         fields.push("extra_headers");
     }
-    let kept = fields
-        .into_iter()
-        .filter_map(|field| Some((field.to_owned(), answers.get(field)?.clone())));
-    kept.chain([("api_url".to_owned(), url.to_owned())])
-        .collect()
+    let mut values = only(answers, &fields);
+    values.insert("api_url".to_owned(), url.to_owned());
+    values
+}
+
+/// Returns the values for a test of the credentials. An invalid value of another field is reported at the end.
+fn for_the_credentials(answers: &FormValues) -> FormValues {
+    let address = ["hosting", "api_url", "advanced", "ca_certificate"];
+    let credentials = ["api_key", "auth_string", "extra_headers"];
+    only(answers, &[&address[..], &credentials].concat())
+}
+
+fn only(answers: &FormValues, fields: &[&str]) -> FormValues {
+    let found = fields
+        .iter()
+        .filter_map(|&field| Some((field.to_owned(), answers.get(field)?.clone())));
+    found.collect()
 }
 
 /// Asks for a workspace of Prefect Cloud until the user enters a valid one. Returns the API URL.
 fn cloud(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
     let proposed = if is_of_cloud(proposed) { proposed } else { "" };
     let question = "Workspace: its address in the browser or its API URL";
+    if let CloudIds::Both { account, workspace } = cloud_ids(proposed) {
+        // The address itself is longer than a line.
+        ask.print(&format!(
+            "Enter means account {account}, workspace {workspace}."
+        ))?;
+    }
     loop {
         let text = ask.text(question, proposed)?;
         match cloud_ids(&text) {
@@ -170,7 +241,7 @@ fn cloud(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
                 ));
             }
             CloudIds::Incomplete => ask.print(
-                "No account and workspace in this address. Open the workspace in the browser and copy its address: \
+                "This address has no account and no workspace. Open the workspace in the browser and copy its address: \
                  https://app.prefect.cloud/account/…/workspace/…",
             )?,
         }
@@ -197,7 +268,7 @@ fn server(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
 struct Secret<'a> {
     field: &'static str,
     question: &'static str,
-    /// The addition to the question without an earlier answer.
+    /// The text before the question, unless it has an earlier answer.
     hint: &'static str,
     /// The environment variable that may have the secret, and its value.
     variable: &'static str,
@@ -217,10 +288,14 @@ impl Secret<'_> {
             }
         }
         let hint = match &earlier {
-            Some(_) => " (Enter keeps the current, - removes it)",
+            Some(_) => "Enter keeps the current value, - removes it.",
             None => self.hint,
         };
-        let given = ask.secret(&format!("{}{hint}", self.question))?;
+        // Shown separately, because a question that is longer than a line is shown twice.
+        if !hint.is_empty() {
+            ask.print(hint)?;
+        }
+        let given = ask.secret(self.question)?;
         let secret = match (given.as_str(), earlier) {
             ("", Some(earlier)) => earlier,
             ("-", Some(_)) => String::new(),
@@ -242,7 +317,7 @@ mod tests {
 
     /// Asks with these answers, if every address passes its test.
     async fn asked(ask: &mut Script, known: &PrefectVariables, before: &FormValues) -> FormValues {
-        questions(ask, known, before, async |_| Ok(None))
+        questions(ask, known, before, async |_, _| Ok(None))
             .await
             .expect("answers")
     }
@@ -262,7 +337,7 @@ mod tests {
         assert_eq!(answers["sync_flow_run_state_history"], "true");
         assert_eq!(answers["sync_logs"], "false");
         assert!(
-            ask.prompts().contains("No account and workspace"),
+            ask.prompts().contains("This address has no account"),
             "{}",
             ask.prompts()
         );
@@ -323,8 +398,8 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_fails_its_test_is_asked_for_again_without_secrets() {
         let known = PrefectVariables::default();
-        let test = async |values: &FormValues| {
-            assert!(!values.contains_key("auth_string"));
+        let test = async |tested, values: &FormValues| {
+            assert!(tested == Tested::Credentials || !values.contains_key("auth_string"));
             let is_good = values["api_url"].contains("good");
             Ok((!is_good).then(|| "connection refused".to_owned()))
         };
@@ -336,5 +411,38 @@ mod tests {
         let mut kept = ask(&["1", "bad:1", "1", "", "", "", ""]);
         let answers = questions(&mut kept, &known, &before(), test).await;
         assert_eq!(answers.expect("answers")["api_url"], "http://bad:1/api");
+    }
+
+    #[tokio::test]
+    async fn credentials_are_tested_at_once() {
+        let known = PrefectVariables::default();
+        let test = async |tested, values: &FormValues| {
+            let is_wrong = tested == Tested::Credentials && values["auth_string"] != "admin:right";
+            Ok(is_wrong.then(|| "the credentials are rejected".to_owned()))
+        };
+        // Wrong credentials are asked for again, then the address, and then everything is right.
+        let mut ask = Script::new(&[
+            "1",
+            "h:1",
+            "admin:wrong",
+            "0",
+            "admin:bad",
+            "1",
+            "h:2",
+            "admin:right",
+            "",
+            "",
+            "",
+        ]);
+        let answers = questions(&mut ask, &known, &FormValues::new(), test).await;
+        let answers = answers.expect("answers");
+        assert_eq!(answers["auth_string"], "admin:right");
+        assert_eq!(answers["api_url"], "http://h:2/api");
+        let prompts = ask.prompts();
+        assert_eq!(prompts.matches("Test FAILED: the credentials").count(), 2);
+        assert!(!prompts.contains("admin:"), "{prompts}");
+        let mut kept = Script::new(&["1", "h:1", "admin:wrong", "2", "", "", ""]);
+        let answers = questions(&mut kept, &known, &FormValues::new(), test).await;
+        assert_eq!(answers.expect("answers")["auth_string"], "admin:wrong");
     }
 }

@@ -15,7 +15,7 @@ use super::{
     folder_lock::{self, LockError},
     query, views,
 };
-use fivetran_runner::reset;
+use fivetran_runner::{reset, terminal};
 
 /// The allocator of the local run, which decodes every value of every row; see Cargo.toml.
 #[global_allocator]
@@ -57,7 +57,7 @@ pub(super) async fn run(command: Command) -> ExitCode {
     let ended = match command {
         Command::Debug(arguments) => super::debug::run(arguments).await,
         Command::Init(arguments) => super::init::run(arguments).await,
-        Command::Check(arguments) => super::check::run(arguments).await,
+        Command::Check(arguments) => super::check::check(arguments).await,
         Command::Conformance(arguments) => return super::conformance::run(arguments).await,
         Command::Replay(arguments) => super::replay::run(arguments).await,
         Command::Reset(arguments) => reset(&arguments),
@@ -70,7 +70,9 @@ pub(super) async fn run(command: Command) -> ExitCode {
         if error.downcast_ref().is_some_and(is_enough) {
             return ExitCode::SUCCESS;
         }
-        let _ = writeln!(io::stderr(), "error: {error:#}");
+        let text = format!("error: {error:#}");
+        let text = terminal::wrapped(&text, terminal::error_width());
+        let _ = writeln!(io::stderr(), "{text}");
         match error.downcast_ref() {
             Some(LockError::InUse(_)) => ExitCode::from(folder_lock::IN_USE),
             _ => ExitCode::FAILURE,

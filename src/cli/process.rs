@@ -13,6 +13,13 @@ pub(super) fn print(text: &str) -> ExitCode {
     }
 }
 
+/// Returns a text for people. On a terminal, its lines are as wide as the terminal at most.
+pub(super) fn for_people(text: &str) -> String {
+    #[cfg(feature = "local")]
+    let text = &fivetran_runner::terminal::wrapped(text, fivetran_runner::terminal::width());
+    text.to_owned()
+}
+
 /// Completes when the process receives SIGTERM or SIGINT.
 pub(super) async fn end_signal() {
     let interrupt = tokio::signal::ctrl_c();

@@ -2,7 +2,9 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use console::Term;
 use dialoguer::{Confirm, Input, Password, Select, theme::SimpleTheme};
+use fivetran_runner::terminal;
 
 /// Asks the user questions.
 pub(super) trait Prompter {
@@ -46,11 +48,31 @@ impl Prompter for Terminal {
     }
 
     fn text(&mut self, question: &str, default: &str) -> io::Result<String> {
-        let mut input = Input::<String>::with_theme(&SimpleTheme).with_prompt(question);
+        let width = terminal::error_width().unwrap_or(usize::MAX);
+        let shown = format!("{question} [{default}]: ");
+        let shows_default = !default.is_empty() && shown.chars().count() <= width / 2 + width / 4;
+        let mut input = Input::<String>::with_theme(&SimpleTheme)
+            .with_prompt(question)
+            .show_default(shows_default)
+            .report(false);
         if !default.is_empty() {
             input = input.default(default.to_owned());
         }
-        input.interact_text().map_err(plain)
+        let answer = input.interact_text().map_err(plain)?;
+        let prompt = if shows_default {
+            shown
+        } else {
+            format!("{question}: ")
+        };
+        let typed = prompt.chars().count() + answer.chars().count();
+        // An answer that was proposed was not typed, unless it is also what the user typed.
+        let rows = if answer == default {
+            0
+        } else {
+            typed.saturating_sub(1) / width
+        };
+        replace_rows(rows, &format!("{question}: {answer}"))?;
+        Ok(answer)
     }
 
     fn secret(&mut self, question: &str) -> io::Result<String> {
@@ -70,8 +92,18 @@ impl Prompter for Terminal {
     }
 
     fn print(&mut self, text: &str) -> io::Result<()> {
+        let text = terminal::wrapped(text, terminal::error_width());
         writeln!(io::stderr(), "{text}")
     }
+}
+
+/// Replaces the row of the cursor and the `rows` above it by a line.
+fn replace_rows(rows: usize, line: &str) -> io::Result<()> {
+    let terminal = Term::stderr();
+    terminal.move_cursor_up(rows)?;
+    terminal.clear_line()?;
+    terminal.clear_to_end_of_screen()?;
+    terminal.write_line(&terminal::shortened(line, terminal::error_width()))
 }
 
 /// Prepared answers. An empty answer means the default.

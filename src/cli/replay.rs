@@ -10,13 +10,17 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use fivetran_runner::{SyncOutcome, report};
+use fivetran_runner::{SyncOutcome, report, terminal};
 
 use super::{
+    process::for_people,
     replay_session::{Rows, replay},
     replay_states,
 };
-use crate::replay::{RecordedSync, Replay, ResponseCounts};
+use crate::{
+    replay::{RecordedSync, Replay, ResponseCounts},
+    telemetry::counted,
+};
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -48,7 +52,8 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let recorded = Arc::new(RecordedSync::read(&arguments.file)?);
     let mut out = io::stdout();
-    writeln!(out, "{}: {}", arguments.file.display(), recorded.summary())?;
+    let about = format!("{}: {}", arguments.file.display(), recorded.summary());
+    writeln!(out, "{}", for_people(&about))?;
     if let Some(file) = &arguments.write_har {
         return write_har(&recorded, file);
     }
@@ -97,7 +102,8 @@ fn write_har(recorded: &RecordedSync, file: &Path) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(File::create_new(file).with_context(cannot)?);
     let entries = recorded.write_har(&mut out)?;
     out.flush().with_context(cannot)?;
-    writeln!(io::stdout(), "{entries} requests in {}", file.display())?;
+    let requests = counted(entries, "request", "requests");
+    writeln!(io::stdout(), "{requests} in {}", file.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,22 +130,24 @@ fn print_result(
     out: &mut impl io::Write,
 ) -> anyhow::Result<()> {
     let counts = replay.response_counts();
-    writeln!(
-        out,
+    let ended = format!(
         "Replayed without a network in {:.1} s: {}",
         outcome.took.as_secs_f64(),
         describe_answers(&counts)
-    )?;
+    );
+    writeln!(out, "{}", for_people(&ended))?;
     if !counts.examples.is_empty() {
-        writeln!(
-            out,
-            "The recording has no response to: {}",
-            counts.examples.join(", ")
-        )?;
+        let missing = counts.examples.join(", ");
+        let missing = format!("The recording has no response to: {missing}");
+        writeln!(out, "{}", for_people(&missing))?;
     }
     let Some(compared) = replay.compared() else {
         writeln!(out)?;
-        report::write(outcome, report::Style::default(), out)?;
+        let style = report::Style {
+            width: terminal::width(),
+            ..report::Style::default()
+        };
+        report::write(outcome, style, out)?;
         return Ok(());
     };
     writeln!(
@@ -152,8 +160,9 @@ fn print_result(
         None => writeln!(out, "Replay DIFFERS: it ends early")?,
         Some(difference) => {
             writeln!(out, "Message {}:", difference.message)?;
-            writeln!(out, "  recorded: {}", difference.recorded)?;
-            writeln!(out, "  now:      {}", difference.now)?;
+            let recorded = format!("  recorded: {}", difference.recorded);
+            let now = format!("  now:      {}", difference.now);
+            writeln!(out, "{}\n{}", for_people(&recorded), for_people(&now))?;
             writeln!(out, "Replay DIFFERS")?;
         }
     }
@@ -162,8 +171,8 @@ fn print_result(
 
 fn describe_answers(counts: &ResponseCounts) -> String {
     let mut words = vec![format!(
-        "{} requests got the recorded response",
-        counts.recorded
+        "{} got the recorded response",
+        counted(counts.recorded, "request", "requests")
     )];
     if counts.synthesized > 0 {
         words.push(format!(

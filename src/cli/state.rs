@@ -16,6 +16,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand};
 
 use self::files::{read, version_of};
+use super::process::for_people;
 use crate::{
     clock::{Clock as _, SystemClock},
     sync::State,
@@ -93,7 +94,8 @@ pub(super) fn run(command: &Command) -> ExitCode {
     match try_run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let text = for_people(&format!("error: {error:#}"));
+            let _ = writeln!(io::stderr(), "{text}");
             ExitCode::FAILURE
         }
     }
@@ -108,7 +110,7 @@ fn try_run(command: &Command) -> anyhow::Result<()> {
                 serde_json::to_writer_pretty(&mut out, &state.describe())?;
                 writeln!(out)?;
             } else {
-                write!(out, "{}", describe::show(&state.describe()))?;
+                write!(out, "{}", for_people(&describe::show(&state.describe())))?;
             }
         }
         Command::Diff {
@@ -122,7 +124,7 @@ fn try_run(command: &Command) -> anyhow::Result<()> {
                 serde_json::to_writer_pretty(&mut out, &differences)?;
                 writeln!(out)?;
             } else {
-                write!(out, "{}", describe::diff(&differences))?;
+                write!(out, "{}", for_people(&describe::diff(&differences)))?;
             }
         }
         Command::Upgrade { file, target } => {
@@ -138,7 +140,7 @@ fn try_run(command: &Command) -> anyhow::Result<()> {
             let rewound = state.rewind_table(&arguments.table, arguments.to, now)?;
             arguments.target.put(&arguments.file, &state)?;
             let text = describe::rewound(&arguments.table, arguments.to, &rewound);
-            writeln!(io::stderr(), "{text}")?;
+            writeln!(io::stderr(), "{}", for_people(&text))?;
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 
-use super::process::print;
+use super::process::{for_people, print};
 use crate::{config, tables};
 
 /// Arguments of `tables`.
@@ -36,16 +36,17 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Arguments { markdown: true, .. } => tables::markdown(),
         Arguments { json: true, .. } => tables::json(),
         Arguments { diagram: true, .. } => tables::diagram(),
-        _ => tables::summary(),
+        _ => for_people(&tables::summary()),
     })
 }
 
 /// Prints one table.
 fn run_one(name: &str) -> ExitCode {
     match find(name) {
-        Ok(table) => print(&tables::details(table)),
+        Ok(table) => print(&for_people(&tables::details(table))),
         Err(why) => {
-            let _ = writeln!(io::stderr(), "error: {why}");
+            let text = for_people(&format!("error: {why}"));
+            let _ = writeln!(io::stderr(), "{text}");
             ExitCode::FAILURE
         }
     }

@@ -4,21 +4,23 @@
 //! users who migrate. The views are recreated after each sync, because a sync may have created missing tables. The
 //! queries of `docs/queries/local` read the log of syncs.
 
-use std::{
-    io::{self, Write as _},
-    path::Path,
-    process::ExitCode,
-};
+use std::{fmt::Write as _, path::Path, process::ExitCode};
 
 use clap::Args;
 
-use super::folder::Folder;
+use super::{
+    folder::Folder,
+    process::{for_people, print},
+};
 use fivetran_runner::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 
 /// The schema of the queries.
 const QUESTIONS: &str = "views";
 /// The schema of the Python example connector's tables.
 const PYTHON: &str = "python_connector";
+
+/// The columns for the name of a view.
+const NAME: usize = 34;
 
 /// The schema in the SQL files, with its dot.
 const WRITTEN_FOR: &str = "tester.";
@@ -115,6 +117,15 @@ pub(super) fn make(warehouse: &Path) -> Result<Vec<LeftOut>, fivetran_runner::Er
     execute_views(warehouse, &views)
 }
 
+/// The view of a query that everyone can try. Its rows are few and fit a narrow terminal.
+const PROPOSED: &str = "views.active_rows_by_month";
+
+/// Returns the view to try, unless it was left out.
+pub(super) fn proposed(left_out: &[LeftOut]) -> Option<&'static str> {
+    let is_missing = left_out.iter().any(|left_out| left_out.view == PROPOSED);
+    (!is_missing).then_some(PROPOSED)
+}
+
 /// Creates the views and lists them.
 pub(super) fn run(arguments: &Views) -> anyhow::Result<ExitCode> {
     let left_out = make(
@@ -123,15 +134,17 @@ pub(super) fn run(arguments: &Views) -> anyhow::Result<ExitCode> {
             .path()
             .join(fivetran_runner::WAREHOUSE_FILE),
     )?;
-    let mut out = io::stdout().lock();
+    let mut text = String::new();
     for view in VIEWS {
         let name = format!("{}.{}", view.schema, view.name);
-        match left_out.iter().find(|left_out| left_out.view == name) {
-            None => writeln!(out, "{name:<40} {}", question(view.sql))?,
-            Some(left_out) => writeln!(out, "{name:<40} skipped: {}", left_out.reason)?,
-        }
+        let about = match left_out.iter().find(|left_out| left_out.view == name) {
+            None => question(view.sql).to_owned(),
+            Some(left_out) => format!("skipped: {}", left_out.reason),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:<NAME$}  {about}");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(print(&for_people(&text)))
 }
 
 /// Returns the question in the header of an SQL file.

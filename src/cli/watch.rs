@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock as _, SystemClock};
-use fivetran_runner::{SyncOutcome, report};
+use fivetran_runner::{SyncOutcome, report, terminal};
 
 /// A pause between two syncs: `30s`, `5m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +34,22 @@ impl FromStr for WatchInterval {
     }
 }
 
-/// Prints a line about the changes of a sync, and its notes.
+/// Prints a line about the changes of a sync, and its notes. Without a terminal the line has the date, too.
 pub(super) fn print_line(outcome: &SyncOutcome, now: DateTime<Utc>) -> io::Result<()> {
-    let time = now.format("%H:%M:%S");
+    let width = terminal::width();
+    let format = if width.is_some() {
+        "%H:%M:%S"
+    } else {
+        "%Y-%m-%d %H:%M:%S UTC"
+    };
+    let time = format!("{}  ", now.format(format));
+    let room = width.map(|width| width.saturating_sub(time.len()));
+    let line = format!("{time}{}", report::line(outcome, room));
     let mut out = io::stdout();
-    writeln!(out, "{time}  {}", report::line(outcome))?;
-    for line in &outcome.notes {
-        writeln!(out, "          {line}")?;
+    writeln!(out, "{}", terminal::wrapped(&line, width))?;
+    for note in &outcome.notes {
+        let note = " ".repeat(time.len()) + note;
+        writeln!(out, "{}", terminal::wrapped(&note, width))?;
     }
     Ok(())
 }

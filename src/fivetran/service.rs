@@ -140,7 +140,10 @@ impl SourceConnector for Service {
                 let scopes = sync_settings(&settings).scopes;
                 let tables = settings.tables.clone();
                 let api = self.api(settings, RetryPolicy::SETUP)?;
-                setup::run(&request.name, &api, &tables, &scopes).await
+                self.telemetry.publish(&Event::TestStarted);
+                let result = setup::run(&request.name, &api, &tables, &scopes).await;
+                self.telemetry.publish(&Event::TestDone);
+                result
             }
             Err(error) => Err(messages::CONFIGURATION.format(error)),
         };

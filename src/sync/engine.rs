@@ -457,11 +457,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
     /// Publishes a page and its warnings as events.
     fn publish_page(&self, table: &'static str, read: u64, emission: &Emission) {
         if read > 0 {
-            self.telemetry.publish(&Event::Page {
-                table,
-                read,
-                sent: emission.changes.len() as u64,
-            });
+            self.telemetry.publish(&Event::Page { table, read });
         }
         for message in &emission.warnings {
             self.telemetry.publish(&Event::Warning {

@@ -1,12 +1,14 @@
-"""Runs a command on a terminal and types, as a user does.
+"""Runs a command on a terminal of 24 rows and types, as a user does.
 
     terminal.py COLUMNS STEPS COMMAND...
 
 The command has a terminal of its own. STEPS is a JSON list of pairs: when the first text has appeared (after the
-text of the previous step), the second is typed; "^C" interrupts. Prints a JSON object: the complete output, the
-exit code, and the steps that were not reached. A command is killed after two minutes.
+text of the previous step), the second is typed; "^C" interrupts, and an empty text only waits. Prints a JSON object: the complete output, the same
+output in parts with the seconds since the start, the exit code, and the steps that were not reached. A command is
+killed after two minutes.
 """
 
+import codecs
 import fcntl
 import json
 import os
@@ -17,7 +19,7 @@ import sys
 import termios
 import time
 
-ROWS = 60
+ROWS = 24
 PATIENCE = 120
 
 
@@ -30,7 +32,10 @@ def main() -> None:
         os.execvp(command[0], command)
     signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
     signal.alarm(PATIENCE)
-    shown, seen = b"", 0
+    began = time.monotonic()
+    # A character may be split between two reads.
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    shown, seen, parts = "", 0, []
     while True:
         try:
             more = os.read(terminal, 65536)
@@ -38,22 +43,24 @@ def main() -> None:
             break
         if not more:
             break
-        shown += more
+        text = decoder.decode(more)
+        shown += text
+        parts.append([round(time.monotonic() - began, 3), text])
         while steps:
             wanted, keys = steps[0]
-            place = shown.find(wanted.encode(), seen)
+            place = shown.find(wanted, seen)
             if place < 0:
                 break
             seen = place + len(wanted)
             steps.pop(0)
             if keys == "^C":
                 os.kill(child, signal.SIGINT)
-            else:
+            elif keys:
                 await_reader(terminal)
                 os.write(terminal, keys.encode())
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    print(json.dumps({"shown": shown.decode(errors="replace"), "exit": code, "left": steps}))
+    print(json.dumps({"shown": shown, "parts": parts, "exit": code, "left": steps}))
 
 
 def await_reader(terminal: int) -> None:

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::options::{Names, RequestedSelection};
+use super::{
+    options::{Names, RequestedSelection},
+    warehouse::Tables,
+};
 use fivetran_proto::{
     SchemaResponse, SchemaSelection, Selection, Table, TableSelection, TablesWithNoSchema,
     TablesWithSchema, schema_response::Response, selection,
@@ -19,6 +22,66 @@ pub(super) fn choose(
         RequestedSelection::Names(names) if *names == Names::default() => Ok(None),
         RequestedSelection::Names(names) => named(schema, names),
     }
+}
+
+/// The tables of a connector.
+#[derive(Debug, Default)]
+pub(super) struct SyncTables {
+    /// The selected tables with their selected columns: those that a destination creates before the first row.
+    pub(super) selected: Tables,
+    /// The other tables, which a connector should not send.
+    pub(super) others: Tables,
+}
+
+/// Divides the tables by a selection. The columns of a key are always selected.
+pub(super) fn divide(tables: Tables, selection: Option<&Selection>) -> SyncTables {
+    let Some(selection) = selection.and_then(|it| it.selection.as_ref()) else {
+        return SyncTables {
+            selected: tables,
+            others: Tables::new(),
+        };
+    };
+    let mut divided = SyncTables::default();
+    for (schema, table) in tables {
+        let (list, include_new_tables) = selected_tables(selection, schema.as_deref());
+        let choice = list.iter().find(|it| it.table_name == table.name);
+        if !choice.map_or(include_new_tables, |it| it.included) {
+            divided.others.push((schema, table));
+            continue;
+        }
+        let table = match choice {
+            Some(choice) => with_selected_columns(table, choice),
+            None => table,
+        };
+        divided.selected.push((schema, table));
+    }
+    divided
+}
+
+/// Returns the selections of the tables in a schema, and whether other tables of it are included.
+fn selected_tables<'a>(
+    selection: &'a selection::Selection,
+    schema: Option<&str>,
+) -> (&'a [TableSelection], bool) {
+    match selection {
+        selection::Selection::WithoutSchema(list) => (&list.tables, list.include_new_tables),
+        selection::Selection::WithSchema(list) => {
+            let mut schemas = list.schemas.iter();
+            match schemas.find(|it| Some(it.schema_name.as_str()) == schema) {
+                Some(schema) if schema.included => (&schema.tables, schema.include_new_tables),
+                Some(_) => (&[], false),
+                None => (&[], list.include_new_schemas),
+            }
+        }
+    }
+}
+
+fn with_selected_columns(mut table: Table, choice: &TableSelection) -> Table {
+    table.columns.retain(|column| {
+        let wanted = choice.columns.get(&column.name).copied();
+        column.primary_key || wanted.unwrap_or(choice.include_new_columns)
+    });
+    table
 }
 
 fn named(schema: &SchemaResponse, names: &Names) -> Result<Option<Selection>, String> {
@@ -153,6 +216,71 @@ mod tests {
                 words.collect::<Vec<_>>().join(" ")
             });
         Ok(words.collect())
+    }
+
+    /// Returns the selected tables and columns.
+    fn selected(schema_name: Option<&str>, selection: selection::Selection) -> Vec<String> {
+        let Some(Response::WithoutSchema(list)) = schema().response else {
+            panic!("no tables");
+        };
+        let tables = list.tables.into_iter();
+        let tables: Tables = tables
+            .map(|table| (schema_name.map(str::to_owned), table))
+            .collect();
+        let selection = Selection {
+            selection: Some(selection),
+        };
+        let divided = divide(tables.clone(), Some(&selection));
+        assert_eq!(divided.selected.len() + divided.others.len(), tables.len());
+        let words = |(_, table): (_, Table)| {
+            let columns = table.columns.iter().map(|it| it.name.as_str());
+            let words = [table.name.as_str()].into_iter().chain(columns);
+            words.collect::<Vec<_>>().join(" ")
+        };
+        divided.selected.into_iter().map(words).collect()
+    }
+
+    #[test]
+    fn tables_and_columns_are_divided_by_a_selection() {
+        let one = |included, include_new_columns| TableSelection {
+            included,
+            table_name: "one".into(),
+            columns: HashMap::from([
+                ("id".into(), false),
+                ("a".into(), true),
+                ("b".into(), false),
+            ]),
+            include_new_columns,
+        };
+        let without = |tables: Vec<TableSelection>, include_new_tables| {
+            selection::Selection::WithoutSchema(TablesWithNoSchema {
+                tables,
+                include_new_tables,
+            })
+        };
+        assert_eq!(
+            selected(None, without(vec![one(true, true)], false)),
+            ["one id a"]
+        );
+        assert_eq!(
+            selected(None, without(vec![one(false, true)], true)),
+            ["two id a b"]
+        );
+        assert_eq!(selected(None, without(Vec::new(), false)), [""; 0]);
+        let with = |included| {
+            selection::Selection::WithSchema(TablesWithSchema {
+                schemas: vec![SchemaSelection {
+                    included,
+                    schema_name: "s".into(),
+                    tables: vec![one(true, true)],
+                    include_new_tables: false,
+                }],
+                include_new_schemas: false,
+            })
+        };
+        assert_eq!(selected(Some("s"), with(true)), ["one id a"]);
+        assert_eq!(selected(Some("s"), with(false)), [""; 0]);
+        assert_eq!(selected(Some("other"), with(true)), [""; 0]);
     }
 
     #[test]

@@ -7,10 +7,16 @@ use std::{
 
 use sync_telemetry::{Event, Observer};
 
-/// Counts the connector's requests and waits, for the log of syncs.
+/// Counts the connector's requests and waits, for the log of syncs. Those of setup tests do not count.
 #[derive(Debug, Default)]
 pub struct Counters {
-    counted: Mutex<Counted>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    counted: Counted,
+    is_testing: bool,
 }
 
 /// The counts.
@@ -29,21 +35,24 @@ pub struct Counted {
 impl Counters {
     /// The counts so far.
     pub fn counted(&self) -> Counted {
-        *self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.counted
     }
 }
 
 impl Observer for Counters {
     fn observe(&self, event: &Event) {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Request { bytes, .. } => {
-                counted.requests += 1;
-                counted.bytes += bytes;
+            Event::TestStarted => seen.is_testing = true,
+            Event::TestDone => seen.is_testing = false,
+            Event::Request { bytes, .. } if !seen.is_testing => {
+                seen.counted.requests += 1;
+                seen.counted.bytes += bytes;
             }
-            Event::Wait { wait, .. } => {
-                counted.waits += 1;
-                counted.waited += *wait;
+            Event::Wait { wait, .. } if !seen.is_testing => {
+                seen.counted.waits += 1;
+                seen.counted.waited += *wait;
             }
             _ => {}
         }
@@ -55,22 +64,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_and_waits_are_counted_and_nothing_else() {
+    fn requests_and_waits_of_a_sync_are_counted_and_nothing_else() {
         let counters = Counters::default();
-        for bytes in [5, 7] {
-            counters.observe(&Event::Request {
-                path: "/flows/filter".into(),
-                status: Some(200),
-                bytes,
-                took: Duration::ZERO,
-            });
-        }
-        counters.observe(&Event::Wait {
+        let request = |bytes| Event::Request {
+            path: "/flows/filter".into(),
+            status: Some(200),
+            bytes,
+            took: Duration::ZERO,
+        };
+        let wait = Event::Wait {
             path: "/flows/filter".into(),
             why: "429".into(),
             wait: Duration::from_secs(3),
-        });
-        counters.observe(&Event::TableDone { table: "flows" });
+        };
+        for event in [
+            Event::TestStarted,
+            request(100),
+            wait.clone(),
+            Event::TestDone,
+        ] {
+            counters.observe(&event);
+        }
+        assert_eq!(counters.counted(), Counted::default());
+        for event in [
+            request(5),
+            request(7),
+            wait,
+            Event::TableDone { table: "flows" },
+        ] {
+            counters.observe(&event);
+        }
         let expected = Counted {
             requests: 2,
             bytes: 12,

@@ -13,22 +13,22 @@ use tonic::{Status, Streaming, transport::Channel};
 
 use super::{
     Error, Options, RecordObserver, SyncOutcome, TestOutcome, UnknownFields,
-    choose::choose,
+    choose::{SyncTables, choose, divide},
     client::{Client, client, configuration_form, connect, described, is_connection_lost},
     database::{DuckDb, SyncEndEntry, SyncStartEntry},
     form,
     schema::{self, check_schema},
     state::{self, StateFile},
     transport::Transport,
-    warehouse::{Tables, Warehouse, tables_of},
+    warehouse::{Warehouse, tables_of},
     warnings::Warnings,
     wire::{self, Operation},
     writer::{Input, write},
 };
 use fivetran_proto::{
-    ConfigurationFormRequest, ConfigurationFormResponse, MAX_MESSAGE_BYTES, SchemaRequest,
-    Selection, TestRequest, UpdateRequest, schema_change::Change, schema_response::Response,
-    test_response,
+    ConfigurationFormRequest, ConfigurationFormResponse, MAX_MESSAGE_BYTES, RecordType,
+    SchemaRequest, Selection, TestRequest, UpdateRequest, schema_change::Change,
+    schema_response::Response, test_response,
 };
 use secret_redactor::Redactor;
 use sync_clock::Clock;
@@ -99,6 +99,7 @@ pub(super) async fn drive(
     outcome.failure = failure;
     outcome.warnings = run.warnings.into_list();
     outcome.took = (ended - began).to_std().unwrap_or_default();
+    outcome.ended = ended;
     let logged = log.end(&SyncEndEntry {
         at: ended,
         outcome: match &outcome.failure {
@@ -139,17 +140,20 @@ pub(super) fn start_state(options: &Options) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Runs the tests of a connector's form, and nothing else.
+/// Runs the tests of a connector's form, or only the one with a name, and nothing else.
 pub(super) async fn run_tests(
     transport: &Transport,
     answers: &BTreeMap<String, String>,
+    only: Option<&str>,
 ) -> Result<Vec<TestOutcome>, Error> {
     let mut client = client(transport.connect().await?);
     let form = client.configuration_form(ConfigurationFormRequest {}).await;
     let form = form.map_err(|status| Error::NoForm {
         status: described(&status),
     })?;
-    let form = form.into_inner();
+    let mut form = form.into_inner();
+    form.tests
+        .retain(|test| only.is_none_or(|only| test.name == only));
     let configuration = form::complete(&form, answers);
     let redactor = form::redactor(&form, &configuration);
     Ok(run_form_tests(&mut client, &form, &configuration, &redactor).await)
@@ -259,11 +263,11 @@ impl Run {
         self.update(request, warehouse, tables).await
     }
 
-    /// Requests the form, runs its tests, and requests the schema.
+    /// Requests the form, runs its tests, and requests the schema. Returns the tables and their selection.
     pub(super) async fn prepare(
         &mut self,
         options: &Options,
-    ) -> Result<(Tables, Option<Selection>), SyncFailure> {
+    ) -> Result<(SyncTables, Option<Selection>), SyncFailure> {
         // Until the form is known, names that sound secret decide what is secret.
         self.redactor = form::redactor_by_names(&self.configuration);
         let (client, clock) = (&mut self.client, &*self.clock);
@@ -295,7 +299,7 @@ impl Run {
             Some(Response::WithoutSchema(list)) => tables_of(Change::WithoutSchema(list)),
             Some(Response::SchemaResponseNotSupported(_)) | None => Vec::new(),
         };
-        Ok((tables, selection))
+        Ok((divide(tables, selection.as_ref()), selection))
     }
 
     /// Runs the tests of the form.
@@ -316,7 +320,7 @@ impl Run {
         &mut self,
         request: UpdateRequest,
         warehouse: Warehouse<DuckDb>,
-        tables: Tables,
+        tables: SyncTables,
     ) -> Result<(), SyncFailure> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let clock = Arc::clone(&self.clock);
@@ -410,7 +414,7 @@ impl Run {
         format!("the connector exited during {during} ({})", exit.status)
     }
 
-    /// Reports the records of the operation to the observer, if there is one.
+    /// Reports the records of the operation to the observer, if there is one. A truncate is not a row.
     fn show(&self, operation: &Operation) {
         let Some(observer) = &self.observer else {
             return;
@@ -421,7 +425,9 @@ impl Run {
             _ => return,
         };
         for of_table in records.chunk_by(|one, next| one.table_name == next.table_name) {
-            observer(&of_table[0].table_name, of_table.len() as u64);
+            let is_row = |record: &&wire::Record| record.r#type != RecordType::Truncate as i32;
+            let rows = of_table.iter().filter(is_row).count() as u64;
+            observer(&of_table[0].table_name, rows);
         }
     }
 

@@ -18,8 +18,9 @@
 //! | `comments` | descriptions of tables and columns, stored as comments |
 //! | `counters` | counts of the connector's requests, for that log |
 //! | `state` | `state.json`, never ahead of the rows |
-//! | [`progress`] | progress bars on a terminal |
-//! | [`report`] | the tables at the end |
+//! | [`progress`], `progress_lines` | the progress on a terminal |
+//! | [`report`], `report_table` | the text report at the end |
+//! | [`terminal`] | the width of the terminal, and texts that fit it |
 //! | [`timeline`], [`html_report`] | the events of a run, and the HTML report made of them |
 //! | [`reset`] | start over |
 //! | [`conformance`] | checks of a connector against the protocol's rules |
@@ -69,11 +70,13 @@ mod number;
 mod one_line;
 mod options;
 pub mod progress;
+mod progress_lines;
 mod query;
 mod receive;
 mod record;
 pub mod report;
 mod report_json;
+mod report_table;
 pub mod reset;
 mod schema;
 mod sql;
@@ -81,6 +84,7 @@ mod staged;
 mod state;
 mod sync_outcome;
 mod table;
+pub mod terminal;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
@@ -124,10 +128,12 @@ pub async fn receive(
     receive::receive(options, clock, cancel).await
 }
 
-/// Runs the tests of a connector's setup form, up to the first that fails, and nothing else.
+/// Runs the tests of a connector's setup form, up to the first that fails, and nothing else. If `only` is a name, only
+/// the test with this name is run.
 pub async fn run_tests(
     transport: &Transport,
     answers: &BTreeMap<String, String>,
+    only: Option<&str>,
 ) -> Result<Vec<TestOutcome>, Error> {
-    driver::run_tests(transport, answers).await
+    driver::run_tests(transport, answers, only).await
 }

@@ -1,48 +1,33 @@
-//! Progress on a terminal: a line for each table, and one for waits. Silent on a pipe.
+//! Progress on a terminal: a line for each table, and one for waits. Silent on a pipe, and removed at the end.
 
 use std::{
-    collections::HashMap,
-    fmt::{self, Write as _},
+    fmt,
     io::{self, IsTerminal as _, Write},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use indicatif::{
-    HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
-};
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::timeline::Route;
+use super::{
+    progress_lines::{ProgressLines, Size},
+    terminal::{error_width, wrapped},
+    timeline::Route,
+};
 use sync_telemetry::{BUDGET, Event, Observer};
 
-/// The interval at which a line is redrawn while nothing happens.
+/// The interval at which the lines are redrawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Draws the progress of a sync. Cheap to share. Drop it or call [`Progress::finish`] before the report.
+/// Draws the progress of syncs, one after another, each from [`Progress::start`] to [`Progress::finish`].
 #[derive(Debug)]
 pub struct Progress {
-    bars: MultiProgress,
+    bar: ProgressBar,
     /// The listings' paths with their tables.
     routes: Vec<Route>,
-    lines: Mutex<Lines>,
-}
-
-#[derive(Debug, Default)]
-struct Lines {
-    tables: HashMap<&'static str, Line>,
-    /// The bars of a connector whose own events are not recorded, with the number of records received, by table.
-    foreign: HashMap<String, (ProgressBar, u64)>,
-    waits: Option<ProgressBar>,
-    retries: u64,
-}
-
-#[derive(Debug)]
-struct Line {
-    bar: ProgressBar,
-    sent: u64,
-    pages: u64,
-    retries: u64,
+    lines: Arc<Mutex<ProgressLines>>,
 }
 
 impl Progress {
@@ -64,108 +49,73 @@ impl Progress {
     }
 
     fn on(target: ProgressDrawTarget, routes: Vec<Route>) -> Self {
-        Self {
-            bars: MultiProgress::with_draw_target(target),
-            routes,
-            lines: Mutex::default(),
-        }
+        let lines = Arc::new(Mutex::new(ProgressLines::default()));
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(style(&lines));
+        Self { bar, routes, lines }
     }
 
-    /// The writer for readable log lines. It writes to stderr and hides the bars while a line is written, so that
+    /// The writer for readable log lines. It writes to stderr and hides the progress while a line is written, so that
     /// both stay intact.
     pub fn log_writer(&self) -> LogWriter {
         LogWriter {
-            bars: self.bars.clone(),
+            bar: self.bar.clone(),
         }
     }
 
-    /// Leaves the lines as they are and stops drawing.
+    /// Begins to draw the lines of a sync, until [`Self::finish`].
+    pub fn start(&self) {
+        *self.change() = ProgressLines::default();
+        self.bar.reset();
+        if !self.bar.is_hidden() {
+            self.bar.enable_steady_tick(TICK);
+        }
+    }
+
+    /// Removes the lines from the terminal and stops drawing. The report has all of their numbers.
     pub fn finish(&self) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in lines.tables.values() {
-            line.bar.abandon();
-        }
-        for (bar, _) in lines.foreign.values() {
-            bar.abandon();
-        }
-        if let Some(waits) = lines.waits.take() {
-            waits.finish_and_clear();
-        }
+        self.bar.finish_and_clear();
+    }
+
+    /// Shows that `records` more records of a table arrived. Truncates are not records.
+    pub fn came(&self, table: &str, records: u64) {
+        let now = self.bar.elapsed();
+        self.change().records(table, records, now);
+    }
+
+    fn change(&self) -> MutexGuard<'_, ProgressLines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows that a request waits: for its turn, or to be tried again.
-    fn waits(&self, lines: &mut Lines, path: &str, why: &str, wait: Duration) {
-        let is_turn = why == BUDGET;
+    fn waits(&self, path: &str, why: &str, wait: Duration) {
+        if why == BUDGET {
+            return self.change().budget(wait);
+        }
         let route = self.routes.iter().filter(|route| route.is_for(path));
         let table = route
             .max_by_key(|route| route.path.len())
             .and_then(|route| route.tables.first());
-        if !is_turn
-            && let Some(table) = table
-            && let Some(line) = lines.tables.get_mut(table)
-        {
-            line.retries += 1;
-            line.show();
-        }
-        lines.retries += u64::from(!is_turn);
-        let retries = HumanCount(lines.retries);
-        let seconds = wait.as_secs_f64();
-        let bar = lines.waits.get_or_insert_with(|| self.spinner());
-        bar.set_message(if is_turn {
-            format!("waiting {seconds:.0} s for requests_per_minute ({retries} retries)")
-        } else {
-            format!("{retries} retries; the last: {path} ({why}), after {seconds:.1} s")
-        });
-    }
-
-    /// Shows that `records` more records of a table arrived, for a connector whose own events are not recorded.
-    pub fn came(&self, table: &str, records: u64) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = lines.foreign.entry(table.to_owned()).or_insert_with(|| {
-            let bar = self.spinner();
-            style(&bar);
-            bar.set_prefix(table.to_owned());
-            (bar, 0)
-        });
-        line.1 += records;
-        line.0.set_position(line.1);
-    }
-
-    fn spinner(&self) -> ProgressBar {
-        let bar = self.bars.add(ProgressBar::new_spinner());
-        if !self.bars.is_hidden() {
-            bar.enable_steady_tick(TICK);
-        }
-        bar
-    }
-
-    fn table<'a>(&self, lines: &'a mut Lines, table: &'static str) -> &'a mut Line {
-        lines.tables.entry(table).or_insert_with(|| {
-            let bar = self.spinner();
-            style(&bar);
-            bar.set_prefix(table);
-            let (sent, pages, retries) = (0, 0, 0);
-            Line {
-                bar,
-                sent,
-                pages,
-                retries,
-            }
-        })
+        self.change().retry(table.copied(), path, why, wait);
     }
 }
 
-/// Shows the rows read and their rate as the bar's own position, and the rest as its message.
-fn style(bar: &ProgressBar) {
-    let template = "{spinner} {prefix:<26} {human_pos:>9} rows {rate:>9} {msg}";
-    // The template is a constant that indicatif accepts. Its default would do as well.
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(
-            style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                let _ = write!(out, "{:.0}/s", state.per_sec());
-            }),
-        );
-    }
+/// Draws a spinner and the lines. They are read at each redrawing, never while a change is made.
+fn style(lines: &Arc<Mutex<ProgressLines>>) -> ProgressStyle {
+    let lines = Arc::clone(lines);
+    let draw = move |state: &ProgressState, out: &mut dyn fmt::Write| {
+        let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rows, columns) = Term::stderr().size();
+        let size = Size {
+            rows: rows.into(),
+            columns: columns.into(),
+        };
+        let _ = out.write_str(&lines.text(state.elapsed(), size));
+    };
+    // The template is a constant that indicatif accepts.
+    ProgressStyle::with_template("{spinner} {lines}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .with_key("lines", draw)
 }
 
 impl Drop for Progress {
@@ -174,48 +124,24 @@ impl Drop for Progress {
     }
 }
 
-impl Line {
-    fn show(&self) {
-        let mut text = format!(
-            "{:>9} sent {:>6} pages",
-            HumanCount(self.sent).to_string(),
-            HumanCount(self.pages).to_string(),
-        );
-        if self.retries > 0 {
-            let _ = write!(text, " {} retries", HumanCount(self.retries));
-        }
-        self.bar.set_message(text);
-    }
-}
-
 impl Observer for Progress {
     fn observe(&self, event: &Event) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.bar.elapsed();
         match event {
-            Event::TableStarted { table } => self.table(&mut lines, table).show(),
-            Event::Page { table, read, sent } => {
-                let line = self.table(&mut lines, table);
-                line.bar.inc(*read);
-                line.sent += sent;
-                line.pages += 1;
-                line.show();
-            }
-            Event::TableDone { table } => {
-                let line = self.table(&mut lines, table);
-                line.show();
-                line.bar.abandon();
-            }
-            Event::Wait { path, why, wait } => self.waits(&mut lines, path, why, *wait),
+            Event::TableStarted { table } => self.change().begin(table, now),
+            Event::Page { table, read } => self.change().page(table, *read, now),
+            Event::TableDone { table } => self.change().done(table, now),
+            Event::Wait { path, why, wait } => self.waits(path, why, *wait),
             // Requests are counted as pages, and warnings are in the report. Other events are not shown as progress.
             _ => {}
         }
     }
 }
 
-/// Writes log lines to stderr around the bars.
+/// Writes log lines to stderr around the progress.
 #[derive(Debug, Clone)]
 pub struct LogWriter {
-    bars: MultiProgress,
+    bar: ProgressBar,
 }
 
 impl<'a> MakeWriter<'a> for LogWriter {
@@ -223,7 +149,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
 
     fn make_writer(&'a self) -> Self::Writer {
         LogLine {
-            bars: self.bars.clone(),
+            bar: self.bar.clone(),
             text: Vec::new(),
         }
     }
@@ -232,7 +158,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
 /// One log line, written in one piece when flushed or dropped.
 #[derive(Debug)]
 pub struct LogLine {
-    bars: MultiProgress,
+    bar: ProgressBar,
     text: Vec<u8>,
 }
 
@@ -246,8 +172,9 @@ impl Write for LogLine {
         if self.text.is_empty() {
             return Ok(());
         }
-        let text = std::mem::take(&mut self.text);
-        self.bars.suspend(|| io::stderr().write_all(&text))
+        let text = String::from_utf8_lossy(&std::mem::take(&mut self.text)).into_owned();
+        let text = wrapped(&text, error_width());
+        self.bar.suspend(|| io::stderr().write_all(text.as_bytes()))
     }
 }
 
@@ -260,8 +187,6 @@ impl Drop for LogLine {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use indicatif::TermLike;
 
     use super::*;
@@ -305,15 +230,14 @@ mod tests {
         let table = "flow_runs";
         progress.observe(&Event::TableStarted { table });
         for _ in 0..3 {
-            let (read, sent) = (1_000, 400);
-            progress.observe(&Event::Page { table, read, sent });
+            progress.observe(&Event::Page { table, read: 1_000 });
+            progress.came(table, 400);
         }
         progress.observe(&Event::Wait {
             path: "/flow_runs/filter".into(),
             why: "429".into(),
             wait: Duration::from_millis(1_500),
         });
-        progress.observe(&Event::TableDone { table });
     }
 
     #[test]
@@ -327,52 +251,20 @@ mod tests {
         let routes = vec![route("/flow_runs", "flow_runs"), route("/flows", "flows")];
         let progress = Progress::on(target, routes);
         events(&progress);
-        {
-            let lines = progress.lines.lock().unwrap();
-            let line = &lines.tables["flow_runs"];
-            let counts = (line.bar.position(), line.sent, line.pages, line.retries);
-            assert_eq!(counts, (3_000, 1_200, 3, 1));
-            let waits = lines.waits.as_ref().unwrap().message();
-            assert_eq!(
-                waits,
-                "1 retries; the last: /flow_runs/filter (429), after 1.5 s"
-            );
-            drop(lines);
-            progress.observe(&Event::Wait {
-                path: "/flows/filter".into(),
-                why: BUDGET.into(),
-                wait: Duration::from_secs(7),
-            });
-            let lines = progress.lines.lock().unwrap();
-            let waits = lines.waits.as_ref().unwrap().message();
-            assert_eq!(waits, "waiting 7 s for requests_per_minute (1 retries)");
+        progress.bar.force_draw();
+        let shown = paper.0.lock().unwrap().clone();
+        for part in [
+            "flow_runs                      3,000      1,200       3        1",
+            "1 retry; the last: /flow_runs/filter (429), after 1.5 s",
+        ] {
+            assert!(shown.contains(part), "{part}: {shown}");
         }
-        drop(progress);
-        let shown = paper.0.lock().unwrap();
-        assert!(shown.contains("flow_runs"), "{shown}");
-        assert!(shown.contains("3,000 rows"), "{shown}");
-    }
-
-    #[test]
-    fn records_of_other_connectors_are_counted_by_table() {
-        let paper = Paper::default();
-        let progress = Progress::on(
-            ProgressDrawTarget::term_like(Box::new(paper.clone())),
-            Vec::new(),
-        );
-        for records in [100, 100, 50] {
-            progress.came("users", records);
-        }
-        progress.came("orders", 1_000);
-        let lines = progress.lines.lock().unwrap();
-        assert_eq!(lines.foreign["users"].0.position(), 250);
-        assert_eq!(lines.foreign["orders"].0.position(), 1_000);
     }
 
     #[test]
     fn a_pipe_shows_nothing() {
         let progress = Progress::hidden();
         events(&progress);
-        assert!(progress.bars.is_hidden());
+        assert!(progress.bar.is_hidden());
     }
 }

@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
-use crate::{Error, database::DuckDb, report::grid, views::tables_lie_in};
+use crate::{Error, database::DuckDb, report::grid, terminal, views::tables_lie_in};
 
 /// The most rows that are shown unless all are wanted.
 const MOST_ROWS: usize = 1_000;
 
+/// The least number of columns of a terminal for a column of a table with wider values.
+const NARROWEST: usize = 12;
+/// The columns of a terminal between the values of two columns.
+const BETWEEN: usize = 3;
+
 /// The format of a result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum QueryFormat {
-    /// A table of text.
+    /// A table of text. On a terminal that is too narrow for it, the vertical format.
     #[default]
     Table,
     /// A line for each value: for rows that are wider than a terminal.
@@ -46,8 +51,10 @@ pub fn query(db: &Path, sql: &str, format: QueryFormat, all: bool) -> Result<Str
         answer.rows.truncate(MOST_ROWS);
     }
     let mut text = match format {
-        QueryFormat::Table => grid(answer.columns, answer.rows),
-        QueryFormat::Vertical => vertical(&answer.columns, answer.rows),
+        QueryFormat::Table if fits(&answer.columns, &answer.rows, terminal::width()) => {
+            grid(answer.columns, answer.rows)
+        }
+        QueryFormat::Table | QueryFormat::Vertical => vertical(&answer.columns, answer.rows),
         QueryFormat::Csv => csv(&answer.columns, answer.rows)?,
         QueryFormat::Json => answer
             .rows
@@ -78,6 +85,18 @@ fn statement(sql: &str) -> &str {
         }
         rest = shorter;
     }
+}
+
+/// Returns true if a table has enough room for each of its columns. Values may continue on further lines.
+fn fits(columns: &[String], rows: &[Vec<Option<String>>], width: Option<usize>) -> bool {
+    let widest = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at)?.as_deref());
+        let lines = cells.chain(columns.get(at).map(String::as_str));
+        lines.map(|text| text.chars().count()).max()
+    };
+    let needed = (0..columns.len()).map(|at| widest(at).unwrap_or_default().min(NARROWEST));
+    let needed: usize = needed.map(|column| column + BETWEEN).sum();
+    width.is_none_or(|width| needed < width)
 }
 
 /// Draws each row as lines of a name and a value.
@@ -135,6 +154,26 @@ mod tests {
         ] {
             assert_eq!(statement(sql), want);
         }
+    }
+
+    #[test]
+    fn a_table_needs_room_for_its_columns() {
+        let columns = |count: usize| vec!["name".to_owned(); count];
+        let rows = |count: usize| vec![vec![Some("a value that is wide".to_owned()); count]];
+        for (count, width, expected) in [
+            (5, Some(80), true),
+            (6, Some(80), false),
+            (6, Some(120), true),
+            (60, None, true),
+        ] {
+            assert_eq!(
+                fits(&columns(count), &rows(count), width),
+                expected,
+                "{count}"
+            );
+        }
+        // Narrow values need little room.
+        assert!(fits(&columns(11), &[], Some(80)));
     }
 
     #[test]

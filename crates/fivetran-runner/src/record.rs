@@ -28,9 +28,7 @@ impl<S: Store> Warehouse<S> {
         if record.table_name.is_empty() {
             return Err(RunFailure::Connector("a record has no table name".into()));
         }
-        if !self.entries.contains_key(&name) {
-            self.adopt(&Table::new(name.clone(), Vec::new()))?;
-        }
+        self.expect(&name)?;
         if kind == RecordType::Truncate {
             // The truncate must be later than everything before it, also within the same message.
             self.latest += TimeDelta::microseconds(1);

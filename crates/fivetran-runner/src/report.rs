@@ -6,12 +6,10 @@ use std::{
     time::Duration,
 };
 
-use comfy_table::{
-    CellAlignment, ContentArrangement, Table,
-    presets::{UTF8_BORDERS_ONLY, UTF8_FULL_CONDENSED},
-};
+use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 
-use super::{Operations, SyncOutcome, TableOutcome, one_line::one_line, timeline::Tally};
+use super::{Operations, SyncOutcome, one_line::one_line, report_table::table, terminal::wrapped};
+use sync_telemetry::counted;
 
 pub use super::report_json::json;
 
@@ -20,6 +18,8 @@ pub use super::report_json::json;
 pub struct Style {
     /// True to show the last line in green or red.
     pub colours: bool,
+    /// The number of columns of the terminal; `None` without a terminal, and no line is broken then.
+    pub width: Option<usize>,
 }
 
 /// Writes the report: operations, tables, warnings, files. The last line shows how the sync ended.
@@ -27,10 +27,11 @@ pub fn write(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::R
     // The last line names the failed test and the reason.
     let passed = outcome.tests.iter().filter(|test| test.failure.is_none());
     for test in passed {
-        writeln!(out, "Test passed: {}", test.label)?;
+        let line = format!("Test passed: {}", test.label);
+        writeln!(out, "{}", wrapped(&line, style.width))?;
     }
     if outcome.tests.iter().any(|test| test.failure.is_some()) {
-        notes(outcome, out)?;
+        notes(outcome, style, out)?;
         return write_end(outcome, style, out);
     }
     if !outcome.tests.is_empty() {
@@ -38,14 +39,15 @@ pub fn write(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::R
     }
     writeln!(out, "{}", operations(&outcome.operations))?;
     if !outcome.tables.is_empty() {
-        writeln!(out, "{}\n", tables(outcome))?;
+        writeln!(out, "{}", table(outcome, style.width))?;
     }
     for (text, count) in &outcome.warnings {
-        if *count == 1 {
-            writeln!(out, "Warning: {text}")?;
+        let line = if *count == 1 {
+            format!("Warning: {text}")
         } else {
-            writeln!(out, "Warning ({count} times): {text}")?;
-        }
+            format!("Warning ({count} times): {text}")
+        };
+        writeln!(out, "{}", wrapped(&line, style.width))?;
     }
     if !outcome.warnings.is_empty() {
         writeln!(out)?;
@@ -55,29 +57,63 @@ pub fn write(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::R
     if let Some(page) = &outcome.page {
         writeln!(out, "Report:    {}", page.display())?;
     }
-    notes(outcome, out)?;
-    writeln!(out, "Took:      {}\n", took(outcome))?;
+    notes(outcome, style, out)?;
+    writeln!(out, "Took:      {}", took(outcome))?;
+    if outcome.setup_requests > 0 {
+        let requests = counted(outcome.setup_requests, "request", "requests");
+        writeln!(out, "           {requests} before it, for the setup tests")?;
+    }
+    writeln!(
+        out,
+        "Ended:     {}\n",
+        outcome.ended.format("%Y-%m-%d %H:%M:%S UTC")
+    )?;
     write_end(outcome, style, out)
 }
 
-/// A sync in one line: its changes, its cost, and the reason if it failed.
-pub fn line(outcome: &SyncOutcome) -> String {
-    let changed = outcome.tables.iter().filter_map(|table| {
-        let words = changes(&table.operations);
-        let name = table.table.rsplit('.').next().unwrap_or_default();
-        (!words.is_empty()).then(|| format!("{name} {words}"))
-    });
-    let changed: Vec<String> = changed.collect();
-    let mut text = if changed.is_empty() {
-        "nothing changed".to_owned()
-    } else {
-        changed.join(", ")
-    };
-    let _ = write!(text, " · {}", took(outcome));
+/// A sync in one line: its changes, its cost, and the reason if it failed. The changes fit a line of `width` columns;
+/// only the reason of a failure may make it longer.
+pub fn line(outcome: &SyncOutcome, width: Option<usize>) -> String {
+    let mut end = format!(" · {}", took(outcome));
+    let warnings = outcome.warnings.iter().map(|(_, count)| count).sum();
+    if warnings > 0 {
+        let _ = write!(end, " · {}", counted(warnings, "warning", "warnings"));
+    }
+    let room = width.map(|width| width.saturating_sub(end.chars().count()));
+    let mut text = changed_tables(outcome, room) + &end;
     if let Some(why) = &outcome.failure {
         let _ = write!(text, " · FAILED: {}", one_line(why));
     }
     text
+}
+
+/// The changes of the tables, the most changed first. Those that do not fit the room are counted.
+fn changed_tables(outcome: &SyncOutcome, room: Option<usize>) -> String {
+    let mut changed: Vec<(u64, String)> = Vec::new();
+    for table in &outcome.tables {
+        let words = changes(&table.operations);
+        let name = table.table.rsplit('.').next().unwrap_or_default();
+        if !words.is_empty() {
+            let records = table.operations.records();
+            changed.push((records, format!("{name} {words}")));
+        }
+    }
+    if changed.is_empty() {
+        return "nothing changed".to_owned();
+    }
+    changed.sort_by_key(|(records, _)| std::cmp::Reverse(*records));
+    let names: Vec<String> = changed.into_iter().map(|(_, text)| text).collect();
+    let all = counted(names.len() as u64, "table changed", "tables changed");
+    let texts = (1..=names.len()).rev().map(|shown| {
+        let mut text = names[..shown].join(", ");
+        if shown < names.len() {
+            let hidden = (names.len() - shown) as u64;
+            let _ = write!(text, ", {}", counted(hidden, "more table", "more tables"));
+        }
+        text
+    });
+    let fits = |text: &String| room.is_none_or(|room| text.chars().count() <= room);
+    texts.chain([all.clone()]).find(fits).unwrap_or(all)
 }
 
 /// The changes of a table, such as `+3 ~1 −2`: rows upserted, updated and deleted.
@@ -100,7 +136,7 @@ fn took(outcome: &SyncOutcome) -> String {
     let waited: Duration = outcome.asked.iter().map(|asked| asked.waited).sum();
     let mut text = format!("{seconds:.1} s");
     if !outcome.asked.is_empty() {
-        let _ = write!(text, ", {requests} requests");
+        let _ = write!(text, ", {}", counted(requests, "request", "requests"));
     }
     if !waited.is_zero() {
         // Several requests wait at the same time, so the sum may be longer than the sync.
@@ -109,16 +145,16 @@ fn took(outcome: &SyncOutcome) -> String {
     text
 }
 
-fn notes(outcome: &SyncOutcome, out: &mut impl Write) -> io::Result<()> {
+fn notes(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::Result<()> {
     for line in &outcome.notes {
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", wrapped(line, style.width))?;
     }
     Ok(())
 }
 
 /// Writes the report of a sync that an error prevented or ended: the notes and the last line.
 pub fn write_failure(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::Result<()> {
-    notes(outcome, out)?;
+    notes(outcome, style, out)?;
     write_end(outcome, style, out)
 }
 
@@ -127,7 +163,8 @@ fn write_end(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::R
     if !outcome.last_lines.is_empty() {
         writeln!(out, "Last lines of the connector's output:")?;
         for line in &outcome.last_lines {
-            writeln!(out, "  {}", one_line(line))?;
+            let line = format!("  {}", one_line(line));
+            writeln!(out, "{}", wrapped(&line, style.width))?;
         }
         writeln!(out)?;
     }
@@ -136,6 +173,7 @@ fn write_end(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::R
         // The text of the connector is reduced to one line.
         Some(why) => (format!("Sync FAILED: {}", one_line(why)), 31),
     };
+    let text = wrapped(&text, style.width);
     if style.colours {
         writeln!(out, "\u{1b}[1;{colour}m{text}\u{1b}[0m")
     } else {
@@ -160,101 +198,8 @@ fn operations(operations: &Operations) -> String {
     text
 }
 
-/// A column of numbers: its heading, true if it is shown, and its value.
-type Counted = (&'static str, bool, fn(&TableOutcome) -> u64);
-
-fn tables(outcome: &SyncOutcome) -> String {
-    let schema = common_schema(&outcome.tables);
-    let (rows_now, gone) = if outcome.history {
-        ("Versions", "closed")
-    } else {
-        ("Rows now", "deleted")
-    };
-    let is_heard = !outcome.asked.is_empty();
-    let any = |count: fn(&TableOutcome) -> u64| outcome.tables.iter().any(|it| count(it) > 0);
-    let columns: [Counted; 6] = [
-        ("Upserts", true, |table| table.operations.upserts),
-        ("Updates", any(|it| it.operations.updates), |table| {
-            table.operations.updates
-        }),
-        ("Deletes", true, |table| table.operations.deletes),
-        ("unchanged", any(|it| it.unchanged), |table| table.unchanged),
-        (rows_now, true, |table| table.rows),
-        (gone, true, |table| table.deleted),
-    ];
-    let shown = columns.iter().filter(|(_, is_worth, _)| *is_worth);
-    let mut header = vec!["Table"];
-    header.extend(shown.clone().map(|(name, _, _)| *name));
-    if is_heard {
-        header.extend(["Requests", "MB", "s"]);
-    }
-    let rows = outcome.tables.iter().map(|table| {
-        let name = table.table.strip_prefix(&schema).unwrap_or(&table.table);
-        let mut row = vec![Some(name.to_owned())];
-        row.extend(
-            shown
-                .clone()
-                .map(|(_, _, count)| Some(count(table).to_string())),
-        );
-        if is_heard {
-            row.extend(asked_for(table, &outcome.asked).map(Some));
-        }
-        row
-    });
-    let rows = rows.collect();
-    let mut table = draw(header.into_iter().map(str::to_owned).collect(), rows);
-    // Numbers are not broken over lines, however narrow the terminal.
-    table
-        .load_preset(UTF8_BORDERS_ONLY)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 1));
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table.to_string()
-}
-
-/// The schema of all tables, with its point; empty if they are in several schemas.
-fn common_schema(tables: &[TableOutcome]) -> String {
-    let schema_of = |table: &TableOutcome| Some(table.table.split_once('.')?.0.to_owned() + ".");
-    let mut schemas = tables.iter().map(schema_of);
-    let schema = schemas.next().flatten().unwrap_or_default();
-    if schemas.all(|other| other.as_ref() == Some(&schema)) {
-        schema
-    } else {
-        String::new()
-    }
-}
-
-/// The requests, megabytes and seconds of a table. If tables share a listing, the first of them shows its numbers.
-fn asked_for(table: &TableOutcome, asked: &[Tally]) -> [String; 3] {
-    let name = table.table.rsplit('.').next().unwrap_or_default();
-    let Some(tally) = asked
-        .iter()
-        .find(|tally| tally.tables.iter().any(|it| it == name))
-    else {
-        return ["", "", ""].map(str::to_owned);
-    };
-    if tally.tables.first().is_some_and(|first| first != name) {
-        return ["shared", "", ""].map(str::to_owned);
-    }
-    #[expect(clippy::cast_precision_loss, reason = "only displayed")]
-    let megabytes = tally.bytes as f64 / 1e6;
-    [
-        tally.requests.to_string(),
-        format!("{megabytes:.1}"),
-        format!("{:.1}", tally.took.as_secs_f64()),
-    ]
-}
-
 /// Draws rows of text as a table, with `NULL` for missing values. At most as wide as the terminal.
 pub(super) fn grid(columns: Vec<String>, rows: Vec<Vec<Option<String>>>) -> String {
-    draw(columns, rows).to_string()
-}
-
-fn draw(columns: Vec<String>, rows: Vec<Vec<Option<String>>>) -> Table {
     let mut table = Table::new();
     table
         .load_preset(UTF8_FULL_CONDENSED)
@@ -264,13 +209,13 @@ fn draw(columns: Vec<String>, rows: Vec<Vec<Option<String>>>) -> Table {
         let cells = row.into_iter();
         table.add_row(cells.map(|cell| cell.unwrap_or_else(|| "NULL".to_owned())));
     }
-    table
+    table.to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TestOutcome;
+    use crate::{TableOutcome, TestOutcome, timeline::Tally};
 
     fn outcome() -> SyncOutcome {
         let sent = Operations {
@@ -297,6 +242,7 @@ mod tests {
                 took: Duration::from_millis(1_500),
                 ..Tally::default()
             }],
+            setup_requests: 1,
             ..SyncOutcome::default()
         }
     }
@@ -323,30 +269,79 @@ Checkpoints     | 1
         let text = written(&outcome());
         assert!(text.starts_with(expected), "{text}");
         assert!(text.ends_with("\nSync SUCCEEDED\n"), "{text}");
-        let cells = |name: &str| {
-            let line = text.lines().find(|line| line.contains(name)).unwrap();
-            line.replace(['│', '┆'], " ")
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
+        for part in [
+            "\nflows ",
+            "\nTook:      0.0 s, 7 requests\n           1 request before it, for the setup tests\n",
+            "\nEnded:     1970-01-01 00:00:00 UTC\n",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_broken_between_words_on_a_terminal_only() {
+        let mut outcome = outcome();
+        let long = "a word ".repeat(30);
+        outcome.failure = Some(long.clone());
+        outcome.warnings = vec![(long.clone(), 1)];
+        outcome.notes = vec![format!("Recording: {long}")];
+        outcome.last_lines = vec![long];
+        let mut out = Vec::new();
+        let style = Style {
+            width: Some(80),
+            ..Style::default()
         };
-        assert_eq!(
-            cells("flows"),
-            ["flows", "44", "2", "3", "40", "2", "7", "2.5", "1.5"]
+        write(&outcome, style, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
         );
-        assert_eq!(cells("parts")[6..], ["shared"]);
+        let text = written(&outcome);
+        assert_eq!(text.lines().filter(|line| line.len() > 200).count(), 4);
     }
 
     #[test]
     fn a_sync_in_one_line_says_what_changed() {
         let mut outcome = outcome();
-        assert_eq!(line(&outcome), "flows +44 −2 · 0.0 s, 7 requests");
+        assert_eq!(line(&outcome, None), "flows +44 −2 · 0.0 s, 7 requests");
         outcome.failure = Some("no\nway".into());
         outcome.tables.clear();
         assert_eq!(
-            line(&outcome),
+            line(&outcome, None),
             "nothing changed · 0.0 s, 7 requests · FAILED: no way"
         );
+    }
+
+    #[test]
+    fn changes_that_do_not_fit_the_line_are_counted() {
+        let mut outcome = outcome();
+        let first = outcome.tables.remove(0);
+        let tables = (1..=4).map(|upserts| {
+            let mut table = first.clone();
+            table.table = format!("tester.table_{upserts}");
+            table.operations.upserts = upserts;
+            table.operations.deletes = 0;
+            // A truncate is not a row.
+            table.operations.truncates = 9;
+            table
+        });
+        outcome.tables = tables.collect();
+        outcome.warnings = vec![("slow".into(), 1)];
+        let end = " · 0.0 s, 7 requests · 1 warning";
+        for (width, changes) in [
+            (None, "table_4 +4, table_3 +3, table_2 +2, table_1 +1"),
+            (Some(80), "table_4 +4, table_3 +3, table_2 +2, table_1 +1"),
+            (Some(77), "table_4 +4, table_3 +3, 2 more tables"),
+            (Some(57), "table_4 +4, 3 more tables"),
+            (Some(49), "4 tables changed"),
+        ] {
+            assert_eq!(
+                line(&outcome, width),
+                format!("{changes}{end}"),
+                "{width:?}"
+            );
+        }
     }
 
     #[test]
@@ -384,7 +379,15 @@ Checkpoints     | 1
     #[test]
     fn only_the_last_line_is_coloured() {
         let mut out = Vec::new();
-        write(&outcome(), Style { colours: true }, &mut out).unwrap();
+        write(
+            &outcome(),
+            Style {
+                colours: true,
+                width: None,
+            },
+            &mut out,
+        )
+        .unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.matches('\u{1b}').count(), 2);
         assert!(text.ends_with("\u{1b}[1;32mSync SUCCEEDED\u{1b}[0m\n"));

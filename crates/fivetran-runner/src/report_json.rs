@@ -13,7 +13,8 @@ pub fn json(outcome: &SyncOutcome) -> String {
         .map(|(message, count)| json!({ "message": message, "count": count }))
         .collect();
     // An empty list means that the connector's requests are unknown, which differs from zero requests.
-    let asked = (!outcome.asked.is_empty()).then(|| {
+    let is_known = !outcome.asked.is_empty();
+    let asked = is_known.then(|| {
         let asked: Vec<Value> = outcome.asked.iter().map(requests).collect();
         asked
     });
@@ -25,9 +26,11 @@ pub fn json(outcome: &SyncOutcome) -> String {
         "operations": operations(&outcome.operations),
         "tables": tables,
         "requests": asked,
+        "setup_requests": is_known.then_some(outcome.setup_requests),
         "warnings": warnings,
         "history": outcome.history,
         "seconds": outcome.took.as_secs_f64(),
+        "ended": outcome.ended,
         "warehouse": outcome.warehouse,
         "state": outcome.state,
         "report": outcome.page,

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use chrono::{DateTime, Utc};
+
 use super::timeline;
 
 /// The number of operations of each kind that a sync sent.
@@ -19,6 +21,13 @@ pub struct Operations {
     pub schema_changes: u64,
     /// Checkpoints.
     pub checkpoints: u64,
+}
+
+impl Operations {
+    /// The number of operations on single rows. A truncate is not one of them.
+    pub fn records(&self) -> u64 {
+        self.upserts + self.updates + self.deletes
+    }
 }
 
 /// The effect of a sync on one table. Of `operations`, only those on records count here.
@@ -63,10 +72,14 @@ pub struct SyncOutcome {
     pub warnings: Vec<(String, u64)>,
     /// The connector's requests to its source, by listing; empty if the connector does not run here.
     pub asked: Vec<timeline::Tally>,
+    /// The number of requests for the setup tests, which are not among `asked`.
+    pub setup_requests: u64,
     /// True if every version of a row was kept.
     pub history: bool,
     /// The time from the first call to the last row.
     pub took: Duration,
+    /// The end of that time.
+    pub ended: DateTime<Utc>,
     /// The DuckDB file.
     pub warehouse: PathBuf,
     /// The state file.

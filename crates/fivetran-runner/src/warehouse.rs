@@ -125,6 +125,8 @@ pub(super) struct Warehouse<S> {
     /// The descriptions of the connector's tables, for the comments.
     descriptions: Vec<TableDescription>,
     pub(super) entries: BTreeMap<TableName, TouchedTable>,
+    /// The declarations of tables that are not selected. They are created only if the connector sends them.
+    unselected: BTreeMap<TableName, fivetran_proto::Table>,
     checkpoints: u64,
     /// The last checkpoint that was not flushed, and the time since which one has been waiting.
     pending: Option<(String, DateTime<Utc>)>,
@@ -145,6 +147,7 @@ impl<S: Store> Warehouse<S> {
             schema,
             descriptions: Vec::new(),
             entries: BTreeMap::new(),
+            unselected: BTreeMap::new(),
             checkpoints: 0,
             pending: None,
             staged_rows: 0,
@@ -175,6 +178,26 @@ impl<S: Store> Warehouse<S> {
             self.adopt(&declared)?;
         }
         Ok(())
+    }
+
+    /// Keeps the declarations of tables that are not selected.
+    pub(super) fn know_unselected(&mut self, tables: Tables) {
+        for (schema, table) in tables {
+            let name = self.name(schema.as_deref(), &table.name);
+            self.unselected.insert(name, table);
+        }
+    }
+
+    /// Makes the table of a record part of this run. A table without a declaration has no key.
+    pub(super) fn expect(&mut self, name: &TableName) -> Result<(), RunFailure> {
+        if self.entries.contains_key(name) {
+            return Ok(());
+        }
+        let declared = match self.unselected.remove(name) {
+            Some(table) => Table::declared(name.clone(), &table).map_err(RunFailure::Connector)?,
+            None => Table::new(name.clone(), Vec::new()),
+        };
+        self.adopt(&declared)
     }
 
     /// Applies one message of the sync. Warnings and tasks are ignored.

@@ -4,7 +4,8 @@ use tokio::sync::mpsc;
 
 use super::{
     Error, Operations, TableOutcome,
-    warehouse::{RunFailure, Store, Tables, Warehouse},
+    choose::SyncTables,
+    warehouse::{RunFailure, Store, Warehouse},
     wire::Operation,
 };
 use sync_clock::Clock;
@@ -28,7 +29,7 @@ pub(super) struct Written {
 /// Lands operations until the sender is gone, then flushes, so that everything before the end of the sync is kept.
 pub(super) fn write<S: Store>(
     mut warehouse: Warehouse<S>,
-    tables: Tables,
+    tables: SyncTables,
     receiver: mpsc::Receiver<Input>,
     clock: &dyn Clock,
 ) -> Result<Written, Error> {
@@ -50,11 +51,12 @@ pub(super) fn write<S: Store>(
 
 fn land<S: Store>(
     warehouse: &mut Warehouse<S>,
-    tables: Tables,
+    tables: SyncTables,
     mut receiver: mpsc::Receiver<Input>,
     clock: &dyn Clock,
 ) -> Result<(), RunFailure> {
-    warehouse.declare(tables)?;
+    warehouse.declare(tables.selected)?;
+    warehouse.know_unselected(tables.others);
     while let Some(input) = receiver.blocking_recv() {
         match input {
             Input::Operation(operation) => warehouse.apply(operation, clock.now())?,

@@ -14,6 +14,10 @@ pub const BUDGET: &str = "requests per minute";
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// A setup test begins. The requests up to its end are for the test.
+    TestStarted,
+    /// A setup test ended.
+    TestDone,
     /// A request ended, with a response of any status or without a response.
     Request {
         /// The path below the API's root, such as `/flow_runs/filter`.
@@ -39,14 +43,12 @@ pub enum Event {
         /// The table.
         table: &'static str,
     },
-    /// A page of a table was read, and its changed rows were sent.
+    /// A page of a table was read.
     Page {
         /// The table.
         table: &'static str,
         /// The number of rows on the page.
         read: u64,
-        /// The number of rows that were sent.
-        sent: u64,
     },
     /// A page of a window is requested. The pages of a window are requested one after another, each for the rest of
     /// the window.
@@ -132,6 +134,12 @@ pub fn format_count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Formats a number with its noun: `1 request`, `2 requests`.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    let noun = if number == 1 { one } else { many };
+    format!("{} {noun}", format_count(number))
 }
 
 /// Receives events. An implementation must not block.

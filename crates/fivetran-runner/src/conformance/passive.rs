@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Serialize, de::IgnoredAny};
+use sync_telemetry::counted;
 
 use super::{
     finding_log::{FindingLocation, FindingLog},
@@ -170,20 +171,16 @@ impl StreamChecker {
     pub(super) fn end(&mut self, sync: &Sync) {
         let is_fresh = sync.rows.is_some();
         if is_fresh && sync.totals.records > 0 && sync.totals.checkpoints == 0 {
-            let text = format!(
-                "{} records were sent, but no checkpoint",
-                sync.totals.records
-            );
+            let records = counted(sync.totals.records, "record was", "records were");
+            let text = format!("{records} sent, but no checkpoint");
             self.finding_log.add(
                 &rules::CHECKPOINT_MISSING,
                 FindingLocation::call(&sync.name),
                 text,
             );
         } else if let Some((message, _)) = sync.unsaved_since {
-            let text = format!(
-                "{} records were sent after the last checkpoint",
-                sync.unsaved
-            );
+            let records = counted(sync.unsaved, "record was", "records were");
+            let text = format!("{records} sent after the last checkpoint");
             let place = FindingLocation::call(&sync.name).message(message);
             self.finding_log
                 .add(&rules::ROWS_AFTER_CHECKPOINT, place, text);

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use sync_telemetry::counted;
 
 use super::{
     Finding, Outcome, Report, Severity,
@@ -18,8 +19,11 @@ pub fn text(report: &Report, strict: bool, out: &mut impl Write) -> io::Result<(
         let totals = &played.totals;
         writeln!(
             out,
-            "{:<34} {:>9} records {:>6} checkpoints  {}",
-            played.name, totals.records, totals.checkpoints, played.ended
+            "{:<28} {:>17} {:>18}  {}",
+            played.name,
+            counted(totals.records, "record ", "records"),
+            counted(totals.checkpoints, "checkpoint ", "checkpoints"),
+            played.ended
         )?;
     }
     let (all, resumed) = report.checkpoints;
@@ -31,9 +35,10 @@ pub fn text(report: &Report, strict: bool, out: &mut impl Write) -> io::Result<(
     }
     for changed in &report.changed {
         let (table, rows) = (&changed.table, changed.rows);
+        let rows = counted(rows, "row", "rows");
         write!(
             out,
-            "\nNot compared: {rows} rows of {table} that differ between two full syncs"
+            "\nNot compared: {rows} of {table}, different in two full syncs"
         )?;
         let named = changed.columns.iter().take(COLUMNS);
         let named = named.map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -123,17 +128,16 @@ fn last_line(report: &Report) -> String {
     if report.findings.is_empty() && report.incomplete.is_none() {
         return "0 findings".to_owned();
     }
-    let s = |number: usize| if number == 1 { "" } else { "s" };
     let known = if waived > 0 {
         format!(", {waived} known failing")
     } else {
         String::new()
     };
     format!(
-        "{errors} error{}, {warnings} warning{}, {notes} note{}{known}",
-        s(errors),
-        s(warnings),
-        s(notes)
+        "{}, {}, {}{known}",
+        counted(errors as u64, "error", "errors"),
+        counted(warnings as u64, "warning", "warnings"),
+        counted(notes as u64, "note", "notes")
     )
 }
 

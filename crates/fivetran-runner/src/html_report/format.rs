@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use chrono::{DateTime, Utc};
 use maud::Render;
 
-pub(super) use sync_telemetry::format_count as count;
+pub(super) use sync_telemetry::{counted, format_count as count};
 
 /// A size in bytes.
 pub(super) fn bytes(number: u64) -> String {
@@ -55,11 +55,6 @@ pub(super) fn duration(duration: Duration) -> String {
 /// A time, to the second.
 pub(super) fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-/// A count with its noun: `1 request`, `2 requests`.
-pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 fn three_digits(value: f64) -> String {

@@ -43,7 +43,7 @@ pub(super) fn header(report: &ReportContents<'_>) -> Markup {
 
 pub(super) fn tiles(outcome: &SyncOutcome, seen: Option<&RunTrace>) -> Markup {
     let operations = outcome.operations;
-    let rows = sent(outcome);
+    let rows = operations.records();
     let about = match operations.deletes {
         0 => "rows sent".to_owned(),
         deletes => format!("rows sent, {} of them deletes", count(deletes)),
@@ -63,10 +63,14 @@ fn request_tiles(seen: &RunTrace) -> Markup {
     let requests: u64 = seen.statuses.values().sum();
     let sums = || seen.tracks.iter().map(|track| track.requests.sum());
     let failed: u64 = sums().map(|sum| sum.failed).sum();
-    let about = match failed {
+    let mut about = match failed {
         0 => "requests".to_owned(),
         failed => format!("requests, {} of them failed", count(failed)),
     };
+    if seen.setup_requests() > 0 {
+        let more = count(seen.setup_requests());
+        about = format!("{about}; {more} more for setup tests");
+    }
     let read: u64 = sums().map(|sum| sum.bytes).sum();
     let half = seen.latency.percentile(50).unwrap_or_default();
     let retries = seen.tracks.iter().map(|track| track.retries.sum().count);
@@ -196,12 +200,6 @@ pub(super) fn requests_in_short(seen: &RunTrace) -> String {
         bytes(read),
         duration(half)
     )
-}
-
-/// The number of rows that a sync sent.
-fn sent(outcome: &SyncOutcome) -> u64 {
-    let operations = outcome.operations;
-    operations.upserts + operations.updates + operations.deletes
 }
 
 /// Shortens a text from outside to [`LONGEST`] characters.

@@ -27,7 +27,8 @@ const MOST_LAYERS: usize = 6;
 pub(super) fn render(seen: &RunTrace) -> Markup {
     let about = "One row for each listing of the server; several tables may share a listing. Bars are requests, from \
                  sending to the last byte, stacked where several ran at the same time. Hatched bars are waits: \
-                 before a retry, or because the server requested a pause. The setup tests are first.";
+                 before a retry, or because the server requested a pause. The setup tests are first, and are not \
+                 counted in the totals.";
     let colours = [
         ("blue", "request"),
         ("red", "request with an error or without a response"),
@@ -35,9 +36,11 @@ pub(super) fn render(seen: &RunTrace) -> Markup {
         ("turn", "wait for requests_per_minute"),
         ("band", "time in which the tables were read"),
     ];
-    let slots = seen.tracks.iter().filter_map(|track| track.requests.slot());
+    let slots = seen
+        .timeline_rows()
+        .filter_map(|track| track.requests.slot());
     html! {
-        @if seen.tracks.is_empty() {
+        @if seen.is_empty() {
             p { "No request was made." }
         } @else {
             h3 { "Timeline" }
@@ -64,12 +67,11 @@ fn aggregated(slot: Duration) -> Markup {
 }
 
 fn drawing(seen: &RunTrace) -> Markup {
-    let tracks = seen.tracks.iter();
-    let ends = tracks.map(|track| track.requests.sum().to);
+    let ends = seen.timeline_rows().map(|track| track.requests.sum().to);
     let last = ends.max().unwrap_or_default().max(seen.took);
     let last = last.max(Duration::from_millis(1));
     let scale = Scale::new((0.0, last.as_secs_f64()), (LEFT, RIGHT));
-    let bottom = ROW * float(seen.tracks.len() as u64) + 6.0;
+    let bottom = ROW * float(seen.timeline_rows().count() as u64) + 6.0;
     let content = html! {
         (patterns())
         @for (at, text) in axis::times(last.as_secs_f64()) {
@@ -77,7 +79,7 @@ fn drawing(seen: &RunTrace) -> Markup {
             (line("grid", (x, 2.0), (x, bottom)))
             (label("tick mid", (x, bottom + 16.0), text))
         }
-        @for (number, track) in seen.tracks.iter().enumerate() {
+        @for (number, track) in seen.timeline_rows().enumerate() {
             @let y = 4.0 + ROW * float(number as u64);
             @let requests = counted(track.requests.sum().count, "request", "requests");
             g data-listing=(track.name) {
@@ -224,7 +226,7 @@ fn numbers_by_listing(seen: &RunTrace) -> Markup {
         "retries",
         "waited",
     ];
-    let rows = seen.tracks.iter().map(|track| {
+    let rows = seen.timeline_rows().map(|track| {
         let sum = track.requests.sum();
         let percentile = |percent| {
             track

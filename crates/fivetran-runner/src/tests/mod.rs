@@ -9,6 +9,7 @@ mod landing_cost;
 mod memory;
 mod operations;
 mod process;
+mod selection;
 mod shapes;
 mod states;
 mod sync_log;

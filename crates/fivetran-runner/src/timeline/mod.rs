@@ -25,6 +25,8 @@ use sync_telemetry::{BUDGET, Event, Observer};
 
 /// The name of the row for requests without a route.
 const OTHER: &str = "other requests";
+/// The name of the row for requests of setup tests.
+const SETUP_TESTS: &str = "setup tests";
 /// The most distinct reasons of waits that are kept. Later ones are counted together.
 const MOST_REASONS: usize = 20;
 
@@ -51,6 +53,10 @@ pub struct RunTrace {
     pub(super) took: Duration,
     /// The rows of the timeline, one for each listing, in the order of the routes.
     pub(super) tracks: Vec<EndpointTrack>,
+    /// The requests of setup tests, which count nowhere else.
+    setup_tests: EndpointTrack,
+    /// True while a setup test runs.
+    is_testing: bool,
     pub(super) latency: Latency,
     pub(super) windows: Windows,
     /// The number of responses by status; `None` is a request without a response.
@@ -98,13 +104,12 @@ impl Timeline {
         let mut seen = seen.clone();
         seen.tracks.sort_by_key(|track| track.order);
         for track in &mut seen.tracks {
-            for marks in [
-                &mut track.requests,
-                &mut track.retries,
-                &mut track.budget_waits,
-            ] {
+            for marks in track.marks() {
                 marks.settle();
             }
+        }
+        for marks in seen.setup_tests.marks() {
+            marks.settle();
         }
         seen
     }
@@ -156,7 +161,13 @@ impl RunTrace {
 
     /// Returns true if no request, wait or table was recorded.
     pub fn is_empty(&self) -> bool {
-        self.tracks.is_empty()
+        self.tracks.is_empty() && self.setup_tests.is_empty()
+    }
+
+    /// The rows of the timeline. The setup tests, if there are any, come first.
+    pub(super) fn timeline_rows(&self) -> impl Iterator<Item = &EndpointTrack> {
+        let setup_tests = Some(&self.setup_tests).filter(|track| !track.is_empty());
+        setup_tests.into_iter().chain(&self.tracks)
     }
 
     fn track(&mut self, order: usize, tables: &[&'static str]) -> &mut EndpointTrack {
@@ -182,7 +193,7 @@ impl RunTrace {
         let lists = |track: &EndpointTrack| {
             [&track.requests, &track.retries, &track.budget_waits].map(Marks::len)
         };
-        let lengths: Vec<usize> = self.tracks.iter().flat_map(lists).collect();
+        let lengths: Vec<usize> = self.timeline_rows().flat_map(lists).collect();
         let sum = |each: usize| {
             lengths
                 .iter()
@@ -194,13 +205,12 @@ impl RunTrace {
             each -= 1;
         }
         for track in &mut self.tracks {
-            for marks in [
-                &mut track.requests,
-                &mut track.retries,
-                &mut track.budget_waits,
-            ] {
+            for marks in track.marks() {
                 marks.thin(each);
             }
+        }
+        for marks in self.setup_tests.marks() {
+            marks.thin(each);
         }
     }
 
@@ -217,6 +227,34 @@ impl RunTrace {
     }
 }
 
+impl EndpointTrack {
+    fn marks(&mut self) -> [&mut Marks; 3] {
+        [
+            &mut self.requests,
+            &mut self.retries,
+            &mut self.budget_waits,
+        ]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.requests.len() == 0 && self.retries.len() == 0 && self.budget_waits.len() == 0
+    }
+
+    fn request(&mut self, request: Mark) {
+        self.latency.add(request.together);
+        self.requests.add(request);
+    }
+
+    fn wait(&mut self, why: &str, wait: Mark) {
+        let marks = if why == BUDGET {
+            &mut self.budget_waits
+        } else {
+            &mut self.retries
+        };
+        marks.add(wait);
+    }
+}
+
 impl Observer for Timeline {
     fn observe(&self, event: &Event) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,36 +266,41 @@ impl Observer for Timeline {
                 bytes,
                 took,
             } => {
-                seen.latency.add(*took);
-                *seen.statuses.entry(*status).or_default() += 1;
-                let track = self.track_of_path(&mut seen, path);
-                track.latency.add(*took);
-                track.requests.add(Mark {
+                let request = Mark {
                     from: now.saturating_sub(*took),
                     to: now,
                     count: 1,
                     failed: u64::from(status.is_none_or(|status| status >= 400)),
                     bytes: *bytes,
                     together: *took,
-                });
+                };
+                if seen.is_testing {
+                    return seen.setup_tests.request(request);
+                }
+                seen.latency.add(*took);
+                *seen.statuses.entry(*status).or_default() += 1;
+                self.track_of_path(&mut seen, path).request(request);
             }
             Event::Wait { path, why, wait } => {
-                seen.wait(why, *wait);
-                let track = self.track_of_path(&mut seen, path);
-                let marks = if why == BUDGET {
-                    &mut track.budget_waits
-                } else {
-                    &mut track.retries
-                };
-                marks.add(Mark {
+                let mark = Mark {
                     from: now,
                     to: now + *wait,
                     count: 1,
                     failed: 0,
                     bytes: 0,
                     together: *wait,
-                });
+                };
+                if seen.is_testing {
+                    return seen.setup_tests.wait(why, mark);
+                }
+                seen.wait(why, *wait);
+                self.track_of_path(&mut seen, path).wait(why, mark);
             }
+            Event::TestStarted => {
+                SETUP_TESTS.clone_into(&mut seen.setup_tests.name);
+                seen.is_testing = true;
+            }
+            Event::TestDone => seen.is_testing = false,
             Event::Window {
                 table,
                 kind,
@@ -278,7 +321,7 @@ impl Observer for Timeline {
                     span.2 = Some(now);
                 }
             }
-            Event::Page { table, read, .. } => self.track_of_table(&mut seen, table).read += read,
+            Event::Page { table, read } => self.track_of_table(&mut seen, table).read += read,
             // Warnings are part of the outcome, without secrets. The HTML report does not show other events.
             _ => {}
         }

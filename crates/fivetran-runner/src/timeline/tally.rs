@@ -29,6 +29,11 @@ impl RunTrace {
             .map(|track| track.tally(self.took))
             .collect()
     }
+
+    /// The number of requests of the setup tests, which are not in [`Self::tallies`].
+    pub fn setup_requests(&self) -> u64 {
+        self.setup_tests.requests.sum().count
+    }
 }
 
 impl EndpointTrack {

@@ -80,6 +80,33 @@ fn requests_are_of_the_listing_that_their_path_names() {
 }
 
 #[test]
+fn requests_of_setup_tests_are_counted_separately() {
+    let clock = Arc::new(Set(AtomicI64::new(0)));
+    let timeline = Timeline::new(clock, vec![route("/runs", &["runs"])]);
+    timeline.observe(&Event::TestStarted);
+    timeline.observe(&request("/runs/filter", Some(200), 0));
+    timeline.observe(&Event::Wait {
+        path: "/runs/filter".to_owned(),
+        why: "429".to_owned(),
+        wait: Duration::from_secs(1),
+    });
+    timeline.observe(&Event::TestDone);
+    assert!(!timeline.seen().is_empty());
+    timeline.observe(&request("/runs/filter", Some(200), 0));
+    let seen = timeline.seen();
+    let tallies: Vec<_> = seen
+        .tallies()
+        .iter()
+        .map(|it| (it.requests, it.retries))
+        .collect();
+    assert_eq!((seen.setup_requests(), &*tallies), (1, &[(1, 0)][..]));
+    assert_eq!(seen.statuses[&Some(200)], 1);
+    assert!(seen.reasons.is_empty());
+    let names: Vec<_> = seen.timeline_rows().map(|track| &*track.name).collect();
+    assert_eq!(names, [SETUP_TESTS, "runs"]);
+}
+
+#[test]
 fn times_are_since_the_beginning_and_waits_have_their_reasons() {
     let clock = Arc::new(Set(AtomicI64::new(5_000)));
     let timeline = Timeline::new(clock.clone(), vec![route("/runs", &["runs", "parts"])]);
@@ -102,8 +129,7 @@ fn times_are_since_the_beginning_and_waits_have_their_reasons() {
         to,
         now: from,
     });
-    let (read, sent) = (70, 7);
-    timeline.observe(&Event::Page { table, read, sent });
+    timeline.observe(&Event::Page { table, read: 70 });
     clock.0.store(6_000, Ordering::Relaxed);
     timeline.observe(&Event::TableDone { table });
 

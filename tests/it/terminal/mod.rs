@@ -1,89 +1,21 @@
 //! The local run at a terminal.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+mod narrow;
+mod screen;
+mod session;
+
+use std::{fs, path::Path, process::Command};
 
 use prefect_fake::{
-    Auth, Interceptor, NoInterception, Options, Population, Server,
+    Interceptor, NoInterception,
     handler::{ApiRequest, ApiResponse},
-    population::fixed_now,
     store::Store,
 };
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-use crate::support::{in_checkout, warehouse};
-
-const KEY: &str = "admin:sw0rdfish";
-/// `KEY` in base 64.
-const KEY_ENCODED: &str = "YWRtaW46c3cwcmRmaXNo";
-
-/// The output of a session and its exit code.
-struct Session {
-    shown: String,
-    exit: i64,
-}
-
-/// A folder that is a git repository, and a server.
-struct Terminal {
-    folder: TempDir,
-    prefect: Server,
-}
-
-impl Terminal {
-    async fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        fs::create_dir(folder.path().join(".git")).unwrap();
-        let options = Options {
-            auth: Auth::Basic(KEY_ENCODED.to_owned()),
-            ..Options::new(Population::small(5, fixed_now()))
-        };
-        let prefect = Server::start(options).await.unwrap();
-        Self { folder, prefect }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Runs a command of the executable at a terminal.
-    async fn at_terminal(
-        &self,
-        columns: u32,
-        steps: &[(&str, &str)],
-        arguments: &[&str],
-    ) -> Session {
-        let mut command = Command::new("python3");
-        command
-            .arg(in_checkout("tests/python/terminal.py"))
-            .arg(columns.to_string())
-            .arg(json!(steps).to_string())
-            .arg(env!("CARGO_BIN_EXE_fivetran_source"))
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env("TERM", "xterm-256color")
-            .env("NO_PROXY", "127.0.0.1")
-            .env_remove("NO_COLOR")
-            .env_remove("PREFECT_API_URL")
-            .env_remove("PREFECT_API_KEY")
-            .env_remove("PREFECT_API_AUTH_STRING");
-        let output = spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        let session: Value = serde_json::from_slice(&output.stdout).expect(&errors);
-        let shown = session["shown"].as_str().unwrap().to_owned();
-        assert_eq!(session["left"], json!([]), "{shown}");
-        Session {
-            shown,
-            exit: session["exit"].as_i64().unwrap(),
-        }
-    }
-}
+use self::session::{KEY, Terminal};
+use crate::support::warehouse;
 
 fn mode(file: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
@@ -102,18 +34,12 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
         ("What do you want to do?", "\r"),
         ("API URL of the server", &url),
         ("User and password", "admin:wrong\r"),
+        ("What do you want to do?", "\r"),
+        ("User and password", "admin:sw0rdfish\r"),
         // `n` and Enter are one answer.
         ("Sync the history", "n\r"),
         ("Sync events?", "n\r"),
         ("Sync logs?", "y\r"),
-        ("What do you want to do?", "\r"),
-        // Enter keeps the earlier answers.
-        ("Where does Prefect run?", "\r"),
-        ("API URL of the server", "\r"),
-        ("User and password", "admin:sw0rdfish\r"),
-        ("Sync the history", "\r"),
-        ("Sync events?", "\r"),
-        ("Sync logs?", "\r"),
     ];
     let session = terminal.at_terminal(100, &steps, &["init"]).await;
     assert_eq!(session.exit, 0, "{}", session.shown);
@@ -262,7 +188,7 @@ async fn an_interrupted_sync_explains_how_to_continue_and_continues() {
         "since  the beginning: a historical sync",
         "flow_runs",
         "Sync FAILED: interrupted; the next sync continues from the last checkpoint",
-        "To continue where it stopped",
+        "Continue where it stopped",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
@@ -312,6 +238,19 @@ async fn a_pipe_gets_the_report_and_machines_get_json() {
     let output = run(&["debug"]).await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.ends_with("\nSync SUCCEEDED\n"), "{text}");
+    let url = terminal.prefect.url();
+    for line in [
+        &*format!("from   {url}"),
+        "into   files/warehouse.db, schema tester",
+        "since  the beginning: a historical sync",
+        "start  20",
+        "Ended:     20",
+    ] {
+        assert!(
+            text.lines().any(|it| it.starts_with(line)),
+            "{line}: {text}"
+        );
+    }
     assert!(!text.contains('\u{1b}'), "{text}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     let output = run(&["debug", "--json"]).await.unwrap();
@@ -324,6 +263,7 @@ async fn a_pipe_gets_the_report_and_machines_get_json() {
     assert_eq!(lines[0]["succeeded"], true);
     assert_eq!(lines[0]["operations"]["upserts"], 0);
     assert!(lines[0]["requests"][0]["requests"].as_u64().unwrap() > 0);
+    assert!(lines[0]["ended"].as_str().unwrap().starts_with("20"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -379,5 +319,47 @@ async fn the_demo_and_a_real_workspace_have_their_own_folders_and_cannot_share_o
         refused.shown.contains("the rows of a real workspace"),
         "{}",
         refused.shown
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_agree_and_setup_tests_are_counted_separately() {
+    let terminal = Terminal::new().await;
+    terminal.configure(&[]);
+    let debug = terminal.at_terminal(80, &[], &["debug", "--json"]).await;
+    let report: Value = serde_json::from_str(&debug.shown).unwrap();
+    let sum = |list: &str, field: &str| -> u64 {
+        let list = report[list].as_array().unwrap().iter();
+        list.map(|entry| entry[field].as_u64().unwrap()).sum()
+    };
+    let requests = sum("requests", "requests");
+    let setup = report["setup_requests"].as_u64().unwrap();
+    assert!(setup > 0, "{report}");
+    assert_eq!(requests + setup, terminal.prefect.requests());
+    let upserts = sum("tables", "upserts");
+    assert!(report["operations"]["truncates"].as_u64() > Some(0));
+    assert_eq!(report["operations"]["upserts"], upserts);
+
+    let log = "select requests, upserts from _local_run.sync_log";
+    let log = terminal
+        .at_terminal(80, &[], &["query", "--csv", log])
+        .await;
+    let expected = format!("requests,upserts\r\n{requests},{upserts}\r\n");
+    assert_eq!(log.shown, expected);
+
+    // The next sync prints the same kinds of counts as text.
+    let before = terminal.prefect.requests();
+    let debug = terminal.at_terminal(80, &[], &["debug"]).await;
+    let number = |start: &str, end: &str| -> u64 {
+        let (_, rest) = debug.shown.split_once(start).unwrap();
+        let (number, _) = rest.split_once(end).unwrap();
+        number.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let requests = number("Took:", " requests") + number("requests\r\n", " requests before it");
+    assert_eq!(
+        requests,
+        terminal.prefect.requests() - before,
+        "{}",
+        debug.shown
     );
 }
