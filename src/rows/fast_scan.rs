@@ -7,44 +7,24 @@
 use chrono::{DateTime, Utc};
 
 use super::{
+    json_cursor::{Cursor, NumberNotation},
     layout::{Field, Slot, SlotType},
     page_buffer::Span,
-    scan::{Pass, Scan},
-    value::usual_instant_at,
+    scan::{Pass, Scan, from_quote},
+    value::{LastDate, usual_instant_at},
 };
 use crate::tables::ColumnType;
 
-/// The maximum depth of a value: one bit of an integer each.
-const MAX_DEPTH: u32 = 128;
-
-/// A byte in each of the eight bytes of an integer.
-const fn repeated(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
 /// Reads a page; returns `None` if it is unusual or not JSON.
-pub(super) fn page(mut pass: Pass<'_>) -> Option<Scan> {
+pub(super) fn page(pass: Pass<'_>) -> Option<Scan> {
     u32::try_from(pass.body.len()).ok()?;
-    let mut cursor = Cursor {
-        bytes: pass.body.as_bytes(),
-        at: 0,
+    let mut reader = FastScan {
+        cursor: Cursor::new(pass.body),
+        pass,
+        last_date: LastDate::default(),
     };
-    cursor.skip_whitespace();
-    cursor.expect(b'[')?;
-    cursor.skip_whitespace();
-    if !cursor.accept(b']') {
-        loop {
-            cursor.object(&mut pass)?;
-            cursor.skip_whitespace();
-            match cursor.next()? {
-                b',' => cursor.skip_whitespace(),
-                b']' => break,
-                _ => return None,
-            }
-        }
-    }
-    cursor.skip_whitespace();
-    (cursor.at == cursor.bytes.len()).then_some(pass.found)
+    reader.page()?;
+    Some(reader.pass.found)
 }
 
 /// The name of a field.
@@ -55,425 +35,198 @@ enum Name<T> {
     Read(Span),
 }
 
-/// A position in the text of a page.
-struct Cursor<'b> {
-    bytes: &'b [u8],
-    at: usize,
+/// A pass and its position in the text.
+struct FastScan<'b> {
+    cursor: Cursor<'b>,
+    pass: Pass<'b>,
+    last_date: LastDate,
 }
 
-impl Cursor<'_> {
-    #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    /// Skips the byte if it comes next.
-    #[inline]
-    fn accept(&mut self, byte: u8) -> bool {
-        let is_next = self.peek() == Some(byte);
-        self.at += usize::from(is_next);
-        is_next
-    }
-
-    #[inline]
-    fn expect(&mut self, byte: u8) -> Option<()> {
-        self.accept(byte).then_some(())
-    }
-
-    #[inline]
-    fn skip_whitespace(&mut self) {
-        // Usually there is none.
-        while let Some(..=b' ') = self.peek() {
-            let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() else {
-                return;
-            };
-            self.at += 1;
+impl FastScan<'_> {
+    fn page(&mut self) -> Option<()> {
+        self.cursor.skip_whitespace();
+        self.cursor.expect(b'[')?;
+        self.cursor.skip_whitespace();
+        let mut is_over = self.cursor.accept(b']');
+        while !is_over {
+            self.object()?;
+            is_over = self.cursor.is_list_over()?;
         }
-    }
-
-    /// Returns the span from `start` to the current position. The text is known to be shorter than 4 GiB.
-    #[inline]
-    fn span_from(&self, start: usize) -> Span {
-        let at = |place| u32::try_from(place).unwrap_or(u32::MAX);
-        Span {
-            start: at(start),
-            end: at(self.at),
-        }
+        self.cursor.skip_whitespace();
+        self.cursor.is_at_end().then_some(())
     }
 
     /// Reads an element of the page, which must be an object.
-    fn object(&mut self, pass: &mut Pass<'_>) -> Option<()> {
-        self.expect(b'{')?;
-        pass.begin();
-        self.skip_whitespace();
+    fn object(&mut self) -> Option<()> {
+        self.cursor.expect(b'{')?;
+        self.pass.begin();
+        self.cursor.skip_whitespace();
         // One bit for each flattened object that the row has had.
         let mut flattened = 0_u64;
         let mut position = 0;
-        let mut is_over = self.accept(b'}');
+        let mut is_over = self.cursor.accept(b'}');
         while !is_over {
-            self.field(pass, position, &mut flattened)?;
+            self.field(position, &mut flattened)?;
             position += 1;
-            is_over = self.is_object_over()?;
+            is_over = self.cursor.is_object_over()?;
         }
-        pass.end();
+        self.pass.end();
         Some(())
     }
 
-    /// Reads what follows a field: the end of its object, or a comma and the whitespace before the next field.
-    #[inline]
-    fn is_object_over(&mut self) -> Option<bool> {
-        // In a compact text a comma and a quote follow.
-        if let Some(b",\"") = self.bytes.get(self.at..self.at + 2) {
-            self.at += 1;
-            return Some(false);
-        }
-        self.skip_whitespace();
-        match self.next()? {
-            b',' => {
-                self.skip_whitespace();
-                Some(false)
-            }
-            b'}' => Some(true),
-            _ => None,
-        }
-    }
-
     /// Reads a field of a row.
-    fn field(&mut self, pass: &mut Pass<'_>, position: usize, flattened: &mut u64) -> Option<()> {
+    #[inline]
+    fn field(&mut self, position: usize, flattened: &mut u64) -> Option<()> {
+        let pass = &mut self.pass;
         let layout = pass.layout;
-        let (role, name) = match self.name(pass.order.guess(position))? {
+        let (role, name) = match name(&mut self.cursor, pass.order.guess(position))? {
             Name::Guessed(role) => (Some(role), ""),
             Name::Read(span) => {
                 let name = pass.body.get(span.start as usize..span.end as usize)?;
-                let text = pass.body.get(span.start as usize..);
+                let text = from_quote(pass.body, span);
                 let look_up = |name: &str| layout.field(name);
                 (pass.order.find(position, name, text, look_up), name)
             }
         };
         match role {
-            Some(Field::Slot(slot)) => self.column_value(pass, slot)?,
+            Some(Field::Slot(slot)) => self.column_value(slot)?,
             Some(Field::Object(index)) => {
                 let bit = 1_u64.checked_shl(index.into())?;
                 if *flattened & bit != 0 {
                     return None;
                 }
                 *flattened |= bit;
-                self.flattened(pass, index.into())?;
+                self.flattened(index.into())?;
             }
-            Some(Field::LeftOut) => self.value()?,
+            Some(Field::LeftOut) => self.cursor.value()?,
             None => {
-                let (value, _) = self.value_span()?;
-                pass.add_extra(None, name, value);
+                let (value, _) = self.cursor.value_span()?;
+                self.pass.add_extra(None, name, value);
             }
         }
         Some(())
     }
 
     /// Reads the value of a field that is flattened: an object or null.
-    fn flattened(&mut self, pass: &mut Pass<'_>, index: usize) -> Option<()> {
-        if self.peek() == Some(b'n') {
-            return self.literal(b"null");
+    fn flattened(&mut self, index: usize) -> Option<()> {
+        if self.cursor.peek() == Some(b'n') {
+            return self.cursor.literal(b"null");
         }
-        let layout = pass.layout;
-        self.expect(b'{')?;
-        self.skip_whitespace();
+        let layout = self.pass.layout;
+        self.cursor.expect(b'{')?;
+        self.cursor.skip_whitespace();
         let mut position = 0;
-        let mut is_over = self.accept(b'}');
+        let mut is_over = self.cursor.accept(b'}');
         while !is_over {
+            let pass = &mut self.pass;
             let order = &mut pass.inner_orders[index];
-            let (slot, name) = match self.name(order.guess(position))? {
+            let (slot, name) = match name(&mut self.cursor, order.guess(position))? {
                 Name::Guessed(slot) => (Some(slot), ""),
                 Name::Read(span) => {
                     let name = pass.body.get(span.start as usize..span.end as usize)?;
-                    let text = pass.body.get(span.start as usize..);
+                    let text = from_quote(pass.body, span);
                     let look_up = |name: &str| layout.objects[index].slot(name);
                     let slot = order.find(position, name, text, look_up);
                     (slot, name)
                 }
             };
             if let Some(slot) = slot {
-                self.column_value(pass, slot)?;
+                self.column_value(slot)?;
             } else {
-                let (value, _) = self.value_span()?;
-                pass.add_extra(Some(index), name, value);
+                let (value, _) = self.cursor.value_span()?;
+                self.pass.add_extra(Some(index), name, value);
             }
             position += 1;
-            is_over = self.is_object_over()?;
+            is_over = self.cursor.is_object_over()?;
         }
-        Some(())
-    }
-
-    /// Reads a name and its colon. Returns the role of the guessed field if it is that one, or else the name.
-    #[inline]
-    fn name<T: Copy>(&mut self, guess: Option<(&str, T)>) -> Option<Name<T>> {
-        self.expect(b'"')?;
-        let start = self.at;
-        if let Some((guess, role)) = guess
-            && let Some(end) = after_name(self.bytes, start, guess.as_bytes())
-        {
-            self.at = end;
-            self.skip_whitespace();
-            return Some(Name::Guessed(role));
-        }
-        self.at = self.special(start)?;
-        let name = self.span_from(start);
-        // A name with an escape is unusual.
-        self.expect(b'"')?;
-        self.colon()?;
-        Some(Name::Read(name))
-    }
-
-    #[inline]
-    fn colon(&mut self) -> Option<()> {
-        self.skip_whitespace();
-        self.expect(b':')?;
-        self.skip_whitespace();
         Some(())
     }
 
     /// Reads a value of a column.
     #[inline]
-    fn column_value(&mut self, pass: &mut Pass<'_>, slot: Slot) -> Option<()> {
-        let start = self.at;
-        match (slot.kind, self.peek()?) {
-            (_, b'n') => {
-                self.literal(b"null")?;
-                pass.set_null(slot);
+    fn column_value(&mut self, slot: Slot) -> Option<()> {
+        let start = self.cursor.at();
+        let first = self.cursor.peek()?;
+        if first == b'n' {
+            self.cursor.literal(b"null")?;
+            self.pass.set_null(slot);
+            return Some(());
+        }
+        match slot.kind {
+            SlotType::Other(ColumnType::String) if first == b'"' => {
+                let is_escaped = self.cursor.text()?;
+                let value = self.cursor.span_from(start);
+                self.pass.set_typed(slot, value, is_escaped);
             }
-            (SlotType::Other(ColumnType::String), b'"') => {
-                let is_escaped = self.text()?;
-                pass.set_typed(slot, self.span_from(start), is_escaped);
+            SlotType::Other(ColumnType::Json) => {
+                let (value, is_escaped) = self.cursor.value_span()?;
+                self.pass.set_typed(slot, value, is_escaped);
             }
-            (SlotType::Other(ColumnType::Json), _) => {
-                let (value, is_escaped) = self.value_span()?;
-                pass.set_typed(slot, value, is_escaped);
-            }
-            (SlotType::Instant(number), b'"') => match self.instant() {
-                Some(instant) => pass.set_instant((slot, number), self.span_from(start), instant),
-                None => self.any_value(pass, slot)?,
+            SlotType::Instant(number) if first == b'"' => match self.instant() {
+                Some(instant) => {
+                    let value = self.cursor.span_from(start);
+                    self.pass.set_instant((slot, number), value, instant);
+                }
+                None => self.any_value(slot)?,
             },
-            _ => self.any_value(pass, slot)?,
+            SlotType::Other(kind @ (ColumnType::Long | ColumnType::Double))
+                if matches!(first, b'-' | b'0'..=b'9') =>
+            {
+                let notation = self.cursor.number()?;
+                let value = self.cursor.span_from(start);
+                if is_number_of(kind, notation, value) {
+                    self.pass.set_typed(slot, value, false);
+                } else {
+                    self.pass.set(slot, value, false);
+                }
+            }
+            _ => self.any_value(slot)?,
         }
         Some(())
     }
 
     /// Reads a value that may not have the type of its column.
-    fn any_value(&mut self, pass: &mut Pass<'_>, slot: Slot) -> Option<()> {
-        let (value, is_escaped) = self.value_span()?;
-        pass.set(slot, value, is_escaped);
+    fn any_value(&mut self, slot: Slot) -> Option<()> {
+        let (value, is_escaped) = self.cursor.value_span()?;
+        self.pass.set(slot, value, is_escaped);
         Some(())
     }
 
     /// Reads a text that is an instant in the usual format. Reads nothing of any other text.
     #[inline]
     fn instant(&mut self) -> Option<DateTime<Utc>> {
-        let text = self.bytes.get(self.at + 1..)?;
-        let (instant, len) = usual_instant_at(text)?;
+        let text = self.cursor.rest().get(1..)?;
+        let (instant, len) = usual_instant_at(text, &mut self.last_date)?;
         if text.get(len) != Some(&b'"') {
             return None;
         }
-        self.at += len + 2;
+        self.cursor.skip(len + 2);
         Some(instant)
-    }
-
-    /// Reads a value. Returns its span, which is empty for null, and true if it is a text with an escape.
-    #[inline]
-    fn value_span(&mut self) -> Option<(Span, bool)> {
-        let start = self.at;
-        let is_escaped = match self.peek()? {
-            b'n' => {
-                self.literal(b"null")?;
-                return Some((Span::default(), false));
-            }
-            b'"' => self.text()?,
-            _ => {
-                self.value()?;
-                false
-            }
-        };
-        Some((self.span_from(start), is_escaped))
-    }
-
-    /// Reads a value of any kind.
-    fn value(&mut self) -> Option<()> {
-        // The lists and objects around the position, the innermost in the lowest bit: one for an object.
-        let mut around = 0_u128;
-        let mut depth = 0;
-        loop {
-            let opens = match self.peek()? {
-                b'"' => {
-                    self.text()?;
-                    false
-                }
-                b'{' | b'[' => self.opens(&mut around, &mut depth)?,
-                b't' => self.literal(b"true").map(|()| false)?,
-                b'f' => self.literal(b"false").map(|()| false)?,
-                b'n' => self.literal(b"null").map(|()| false)?,
-                _ => self.number().map(|()| false)?,
-            };
-            if opens {
-                continue;
-            }
-            // A value has ended.
-            loop {
-                if depth == 0 {
-                    return Some(());
-                }
-                self.skip_whitespace();
-                let is_in_object = around & 1 == 1;
-                match (self.next()?, is_in_object) {
-                    (b',', true) => {
-                        self.skip_whitespace();
-                        self.any_name()?;
-                        break;
-                    }
-                    (b',', false) => {
-                        self.skip_whitespace();
-                        break;
-                    }
-                    (b'}', true) | (b']', false) => {
-                        around >>= 1;
-                        depth -= 1;
-                    }
-                    _ => return None,
-                }
-            }
-        }
-    }
-
-    /// Reads the beginning of a list or an object. Returns true if a value follows, and false if it is empty.
-    fn opens(&mut self, around: &mut u128, depth: &mut u32) -> Option<bool> {
-        let is_object = self.next()? == b'{';
-        self.skip_whitespace();
-        if self.accept(if is_object { b'}' } else { b']' }) {
-            return Some(false);
-        }
-        if *depth == MAX_DEPTH {
-            return None;
-        }
-        *depth += 1;
-        *around = *around << 1 | u128::from(is_object);
-        if is_object {
-            self.any_name()?;
-        }
-        Some(true)
-    }
-
-    /// Reads a name inside a value and its colon.
-    #[inline]
-    fn any_name(&mut self) -> Option<()> {
-        if self.peek() != Some(b'"') {
-            return None;
-        }
-        self.text()?;
-        self.colon()
-    }
-
-    #[inline]
-    fn literal(&mut self, literal: &[u8]) -> Option<()> {
-        let end = self.at + literal.len();
-        let is_here = self.bytes.get(self.at..end) == Some(literal);
-        self.at = end;
-        is_here.then_some(())
-    }
-
-    /// Reads a number by JSON's grammar, whatever its size.
-    fn number(&mut self) -> Option<()> {
-        self.accept(b'-');
-        if !self.accept(b'0') {
-            self.digits()?;
-        }
-        if self.accept(b'.') {
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Some(())
-    }
-
-    /// Reads at least one digit.
-    #[inline]
-    fn digits(&mut self) -> Option<()> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        (self.at > start).then_some(())
-    }
-
-    /// Reads a text with its quotes; returns true if it has an escape. An escape may name half a surrogate pair, as in
-    /// the other pass.
-    #[inline]
-    fn text(&mut self) -> Option<bool> {
-        let mut has_escapes = false;
-        self.at = self.special(self.at + 1)?;
-        while !self.accept(b'"') {
-            self.expect(b'\\')?;
-            has_escapes = true;
-            match self.next()? {
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                b'u' => {
-                    let digits = self.bytes.get(self.at..self.at + 4)?;
-                    if !digits.iter().all(u8::is_ascii_hexdigit) {
-                        return None;
-                    }
-                    self.at += 4;
-                }
-                _ => return None,
-            }
-            self.at = self.special(self.at)?;
-        }
-        Some(has_escapes)
-    }
-
-    /// Returns the position of the first quote, backslash or control character from `at` on.
-    #[inline]
-    fn special(&self, mut at: usize) -> Option<usize> {
-        const HIGH: u64 = repeated(0x80);
-        // The highest bit of each byte that is below `bound`. Bytes above the lowest one found may be wrong.
-        let below = |bytes: u64, bound| bytes.wrapping_sub(repeated(bound)) & !bytes;
-        while let Some(eight) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-            let bytes = u64::from_le_bytes(*eight);
-            // Exchanges the quote (0x22) with the space (0x20), and control characters with each other.
-            let quotes_and_controls = below(bytes ^ repeated(2), 0x21);
-            let found = (quotes_and_controls | below(bytes ^ repeated(b'\\'), 1)) & HIGH;
-            if found != 0 {
-                return Some(at + found.trailing_zeros() as usize / 8);
-            }
-            at += 8;
-        }
-        let rest = self.bytes.get(at..)?;
-        let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
-        Some(at + rest.iter().position(is_special)?)
     }
 }
 
-/// Returns the position after `name` if the text has it at `start`. Names of up to 16 bytes are compared without a call,
-/// which would cost more than the comparison.
+/// Reads a name and its colon. Returns the role of the guessed field if it is that one, or else the name.
 #[inline]
-fn after_name(text: &[u8], start: usize, name: &[u8]) -> Option<usize> {
-    let end = start + name.len();
-    let here = text.get(start..end)?;
-    let is_same = if name.len() <= 16
-        && let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>())
+fn name<T: Copy>(cursor: &mut Cursor<'_>, guess: Option<(&str, T)>) -> Option<Name<T>> {
+    if let Some((guess, role)) = guess
+        && cursor.accept_name(guess.as_bytes())
     {
-        here.first_chunk() == Some(first) && here.last_chunk() == Some(last)
-    } else {
-        here == name
-    };
-    is_same.then_some(end)
+        return Some(Name::Guessed(role));
+    }
+    cursor.plain_name().map(Name::Read)
+}
+
+/// Returns true if a number is known to have the type of a column. (Two bytes may be `-0`, which no integer is.)
+#[inline]
+fn is_number_of(kind: ColumnType, notation: NumberNotation, value: Span) -> bool {
+    let len = value.end - value.start;
+    match notation {
+        NumberNotation::Integer if kind == ColumnType::Long => len < 19 && len != 2,
+        NumberNotation::Integer | NumberNotation::Fraction => {
+            kind == ColumnType::Double && len < 100
+        }
+        NumberNotation::Exponent => false,
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod field_path;
 mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz_api;
+mod json_cursor;
 mod layout;
 mod nested_rows;
 mod number;

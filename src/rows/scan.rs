@@ -68,22 +68,25 @@ pub(super) struct Pass<'b> {
 
 /// The fields of the previous object, in their order.
 ///
-/// Each name is stored with the quote and the colon that follow it in a compact text.
+/// Each name is stored as it is in a compact text: with its quotes and the colon that follows it.
 #[derive(Debug)]
 pub(super) struct Order<'b, T>(Vec<Option<(&'b str, T)>>);
+
+/// The beginning of a name in a text.
+const NAME_START: &str = "\"";
 
 /// The end of a name in a compact text.
 const NAME_END: &str = "\":";
 
 impl<'b, T: Copy> Order<'b, T> {
-    /// Returns the field at `position` in the previous object: its name with [`NAME_END`], and its role.
+    /// Returns the field at `position` in the previous object: its name with its quotes and the colon, and its role.
     #[inline]
     pub(super) fn guess(&self, position: usize) -> Option<(&'b str, T)> {
         *self.0.get(position)?
     }
 
     /// Returns the role of the field `name` at `position`, from the previous object or else from `look_up`.
-    /// `text` begins with the name, unless that is written with an escape.
+    /// `text` begins with the name and its quotes, unless that is written with an escape.
     pub(super) fn find(
         &mut self,
         position: usize,
@@ -92,7 +95,10 @@ impl<'b, T: Copy> Order<'b, T> {
         look_up: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         if let Some(Some((guess, what))) = self.0.get(position)
-            && guess.strip_suffix(NAME_END) == Some(name)
+            && guess
+                .strip_prefix(NAME_START)
+                .and_then(|guess| guess.strip_suffix(NAME_END))
+                == Some(name)
         {
             return Some(*what);
         }
@@ -100,7 +106,8 @@ impl<'b, T: Copy> Order<'b, T> {
         if self.0.len() <= position {
             self.0.resize(position + 1, None);
         }
-        let with_end = text.and_then(|text| text.get(..name.len() + NAME_END.len()));
+        let with_end =
+            text.and_then(|text| text.get(..NAME_START.len() + name.len() + NAME_END.len()));
         let compact = with_end.filter(|text| text.ends_with(NAME_END));
         self.0[position] = compact.zip(found);
         found
@@ -130,10 +137,10 @@ impl<'b> Pass<'b> {
         deserializer.end()
     }
 
-    /// Returns the body from a name on, unless the name is written with an escape.
+    /// Returns the body from the quote before a name on, unless the name is written with an escape.
     fn text_from(&self, name: &Name<'_>) -> Option<&'b str> {
         match &name.0 {
-            Cow::Borrowed(name) => self.body.get(self.span(name).start as usize..),
+            Cow::Borrowed(name) => from_quote(self.body, self.span(name)),
             Cow::Owned(_) => None,
         }
     }
@@ -339,6 +346,12 @@ impl<'b> Pass<'b> {
         }
         (!inner.is_empty()).then(|| Id::Span(self.span(inner)))
     }
+}
+
+/// Returns the body from the quote before a name on.
+pub(super) fn from_quote(body: &str, name: Span) -> Option<&str> {
+    let quote = (name.start as usize).checked_sub(NAME_START.len())?;
+    body.get(quote..)
 }
 
 /// Returns true if a JSON value that is not null is known to have the type of a column, except for instants. (A text

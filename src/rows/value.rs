@@ -130,17 +130,50 @@ pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
 /// Parses the format that Prefect uses, `2026-11-21T05:00:00.123456Z` (2.x: `+00:00` at the end; without the
 /// fraction if it is zero). Returns `None` for any other format, valid or not.
 pub(super) fn usual_instant(text: &[u8]) -> Option<DateTime<Utc>> {
-    let (instant, len) = usual_instant_at(text)?;
+    let (instant, len) = usual_instant_at(text, &mut LastDate::default())?;
     (len == text.len()).then_some(instant)
+}
+
+/// The date of the instant that was read last. The next instant often has the same date.
+#[derive(Debug, Default)]
+pub(super) struct LastDate {
+    /// The text of the year and the month.
+    month: [u8; 8],
+    day: u8,
+    /// The date, if an instant was read.
+    date: Option<NaiveDate>,
+}
+
+impl LastDate {
+    /// Returns the date that begins with `month`, such as `2026-11-`.
+    #[inline]
+    fn get(&mut self, month: [u8; 8], day: u8) -> Option<NaiveDate> {
+        if let Some(date) = self.date
+            && self.month == month
+            && self.day == day
+        {
+            return Some(date);
+        }
+        // Each value has its two digits at the place of the first one.
+        let [century, _, years, _, _, number, ..] = digits(month, *b"0000-00-")?;
+        let year = i32::from(century) * 100 + i32::from(years);
+        let date = NaiveDate::from_ymd_opt(year, number.into(), day.into());
+        let date = date.filter(|_| year > 0)?;
+        *self = Self {
+            month,
+            day,
+            date: Some(date),
+        };
+        Some(date)
+    }
 }
 
 /// Parses an instant in the format of [`usual_instant`] at the beginning of a text. Returns it with its length in
 /// bytes.
 #[inline]
-pub(super) fn usual_instant_at(text: &[u8]) -> Option<(DateTime<Utc>, usize)> {
+pub(super) fn usual_instant_at(text: &[u8], last: &mut LastDate) -> Option<(DateTime<Utc>, usize)> {
     let digits = |at: usize, pattern: &[u8; 8]| digits(*text.get(at..)?.first_chunk()?, *pattern);
     // Each value has its two digits at the place of the first one.
-    let [century, _, years, _, _, month, ..] = digits(0, b"0000-00-")?;
     let [day, ..] = digits(8, b"00T00:00")?;
     let [hour, _, _, minute, _, _, second, _] = digits(11, b"00:00:00")?;
     let (micros, fraction_len) = match text.get(19)? {
@@ -157,8 +190,7 @@ pub(super) fn usual_instant_at(text: &[u8]) -> Option<(DateTime<Utc>, usize)> {
         [b'+', b'0', b'0', b':', b'0', b'0', ..] => 6,
         _ => return None,
     };
-    let year = i32::from(century) * 100 + i32::from(years);
-    let date = NaiveDate::from_ymd_opt(year, month.into(), day.into()).filter(|_| year > 0)?;
+    let date = last.get(*text.first_chunk()?, day)?;
     let time = date.and_hms_micro_opt(hour.into(), minute.into(), second.into(), micros)?;
     Some((time.and_utc(), 19 + fraction_len + zone_len))
 }
@@ -245,6 +277,34 @@ mod tests {
             Err(Misfit)
         );
         assert_eq!(read(ColumnType::UtcDatetime, "\"soon\""), Err(Misfit));
+    }
+
+    #[test]
+    fn an_instant_is_read_alike_after_any_other() {
+        let texts = [
+            "2026-11-21T05:00:00Z",
+            "2026-11-22T05:00:00Z",
+            "2026-12-22T05:00:00Z",
+            "2026-02-30T05:00:00Z",
+            "2026-03-30T05:00:00Z",
+            "0000-03-30T05:00:00Z",
+            "2126-03-30T05:00:00Z",
+            "\0\0\0\0\0\0\0\u{0}00T05:00:00Z",
+        ];
+        for text in texts {
+            for before in texts {
+                let mut last = LastDate::default();
+                usual_instant_at(before.as_bytes(), &mut last);
+                let instant = usual_instant_at(text.as_bytes(), &mut last);
+                let want = DateTime::parse_from_rfc3339(text).ok();
+                let want = want.filter(|instant| instant.year() > 0);
+                assert_eq!(
+                    instant.map(|(instant, _)| instant),
+                    want.map(|instant| instant.to_utc()),
+                    "{text} after {before}"
+                );
+            }
+        }
     }
 
     proptest! {
