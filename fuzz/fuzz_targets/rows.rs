@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use arbitrary::{Result, Unstructured};
 use fivetran_source::{
+    fuzz_api::both_hashes_agree,
     rows::{
         BadRow, PageReader, ParsedPage, ValueRef,
         reference::{Flattened, Flattener},
@@ -74,6 +75,11 @@ fn run(u: &mut Unstructured) -> Result<()> {
         .collect();
     want.sort_by_key(std::result::Result::is_err);
     assert_eq!(flattened_rows(&page), want, "{text}");
+    for value in page.rows.iter().flat_map(|row| row.values()) {
+        if let ValueRef::Json(json) = value {
+            assert!(both_hashes_agree(json), "{json}");
+        }
+    }
     fuzz::ask_everything(table, page);
     Ok(())
 }

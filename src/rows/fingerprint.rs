@@ -1,15 +1,8 @@
 //! 64-bit fingerprints, by which changed rows are found.
 
-use std::{cell::Cell, fmt, hash::Hasher};
-
-use serde::{
-    Deserializer,
-    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
-use super::{number, row::Row, value::ValueRef};
+use super::{json_hash::hash_json, row::Row, value::ValueRef};
 
 /// Returns the fingerprint of a row, over all columns that are not volatile.
 ///
@@ -17,14 +10,14 @@ use super::{number, row::Row, value::ValueRef};
 /// length-prefixed values. JSON counts by its meaning, not by its bytes: the order of an object's fields and the
 /// spacing do not matter. A number with more digits than a 64-bit integer or a double holds counts by its digits.
 pub fn fingerprint(row: &Row) -> u64 {
-    let mut hasher = XxHash3_64::new();
+    let mut bytes = Vec::with_capacity(1024);
     for (name, value) in row.counted() {
         if !value.is_null() {
-            hasher.write_u64(name.to_le());
-            write_value(&mut hasher, value);
+            bytes.extend_from_slice(&name.to_le_bytes());
+            write_value(&mut bytes, value);
         }
     }
-    hasher.finish()
+    XxHash3_64::oneshot(&bytes)
 }
 
 /// Returns the six characters that represent a column's name in the state.
@@ -32,217 +25,41 @@ pub fn hash_name(name: &str) -> String {
     format!("{:06x}", XxHash3_64::oneshot(name.as_bytes()) & 0xff_ffff)
 }
 
-fn write_value(hasher: &mut XxHash3_64, value: ValueRef<'_>) {
+/// Appends the bytes that represent a value in a fingerprint.
+fn write_value(bytes: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => {}
         ValueRef::String(text) => {
-            hasher.write(b"s");
-            write_bytes(hasher, text.as_bytes());
+            bytes.push(b's');
+            write_text(bytes, text);
         }
-        ValueRef::Boolean(yes) => hasher.write(if yes { b"t" } else { b"f" }),
+        ValueRef::Boolean(yes) => bytes.push(if yes { b't' } else { b'f' }),
         ValueRef::Long(number) => {
-            hasher.write(b"l");
-            hasher.write(&number.to_le_bytes());
+            bytes.push(b'l');
+            bytes.extend_from_slice(&number.to_le_bytes());
         }
         ValueRef::Double(number) => {
-            hasher.write(b"d");
-            hasher.write(&number.to_bits().to_le_bytes());
+            bytes.push(b'd');
+            bytes.extend_from_slice(&number.to_bits().to_le_bytes());
         }
         ValueRef::UtcDatetime(instant) => {
-            hasher.write(b"u");
-            hasher.write(&instant.timestamp_micros().to_le_bytes());
+            bytes.push(b'u');
+            bytes.extend_from_slice(&instant.timestamp_micros().to_le_bytes());
         }
         ValueRef::Json(text) => {
-            hasher.write(b"j");
+            bytes.push(b'j');
             match hash_json(text) {
-                Ok(hash) => hasher.write(&hash.to_le_bytes()),
+                Ok(hash) => bytes.extend_from_slice(&hash.to_le_bytes()),
                 // Nested too deep for the parser, or with a lone surrogate: hashed by its bytes.
-                Err(_) => write_bytes(hasher, text.as_bytes()),
+                Err(_) => write_text(bytes, text),
             }
         }
     }
 }
 
-fn write_bytes(hasher: &mut XxHash3_64, bytes: &[u8]) {
-    hasher.write(&(bytes.len() as u64).to_le_bytes());
-    hasher.write(bytes);
-}
-
-fn hash_json(text: &str) -> Result<u64, serde_json::Error> {
-    // The two most frequent values.
-    if matches!(text, "{}" | "[]") {
-        return Ok(Json::tagged(text.as_bytes()[0], b""));
-    }
-    let has_float = Cell::new(false);
-    let json = Json {
-        has_float: &has_float,
-    };
-    let hash = json.deserialize(&mut serde_json::Deserializer::from_str(text))?;
-    if has_float.get() && number::has_inexact(text) {
-        return by_digits(text);
-    }
-    Ok(hash)
-}
-
-/// Returns the hash of a JSON text that may contain inexact numbers. Nested values are parsed again for each
-/// level; such documents are rare. The text was parsed before, so its depth is bounded.
-fn by_digits(text: &str) -> Result<u64, serde_json::Error> {
-    let text = text.trim();
-    match text.as_bytes().first() {
-        Some(b'{' | b'[') => Exact.deserialize(&mut serde_json::Deserializer::from_str(text)),
-        Some(b'-' | b'0'..=b'9') if number::is_inexact(text) => {
-            Ok(Json::tagged(b'i', number::normalised(text).as_bytes()))
-        }
-        _ => Json {
-            has_float: &Cell::new(false),
-        }
-        .deserialize(&mut serde_json::Deserializer::from_str(text)),
-    }
-}
-
-/// Hashes an object or a list whose values are hashed by [`by_digits`].
-struct Exact;
-
-impl<'de> DeserializeSeed<'de> for Exact {
-    type Value = u64;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Exact {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object or list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u64, A::Error> {
-        let mut hashes = ListHash::default();
-        while let Some(raw) = list.next_element::<&RawValue>()? {
-            hashes.add(by_digits(raw.get()).map_err(A::Error::custom)?);
-        }
-        Ok(hashes.finish())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<u64, A::Error> {
-        let has_float = Cell::new(false);
-        let mut hashes = FieldHashes::default();
-        while let Some(name) = fields.next_key_seed(Json {
-            has_float: &has_float,
-        })? {
-            let raw: &RawValue = fields.next_value()?;
-            hashes.add(name, by_digits(raw.get()).map_err(A::Error::custom)?);
-        }
-        Ok(hashes.finish())
-    }
-}
-
-/// The hash of a list: its values in their order.
-struct ListHash(XxHash3_64);
-
-impl Default for ListHash {
-    fn default() -> Self {
-        Self(XxHash3_64::with_seed(u64::from(b'[')))
-    }
-}
-
-impl ListHash {
-    fn add(&mut self, hash: u64) {
-        self.0.write(&hash.to_le_bytes());
-    }
-
-    fn finish(self) -> u64 {
-        self.0.finish()
-    }
-}
-
-/// The hash of an object: the sum of its fields, so that their order does not matter.
-#[derive(Default)]
-struct FieldHashes(u64);
-
-impl FieldHashes {
-    fn add(&mut self, name: u64, value: u64) {
-        let mut pair = [0; 16];
-        pair[..8].copy_from_slice(&name.to_le_bytes());
-        pair[8..].copy_from_slice(&value.to_le_bytes());
-        self.0 = self.0.wrapping_add(Json::tagged(b':', &pair));
-    }
-
-    fn finish(self) -> u64 {
-        Json::tagged(b'{', &self.0.to_le_bytes())
-    }
-}
-
-/// Hashes a JSON value. The parser bounds the depth (128 levels).
-#[derive(Clone, Copy)]
-struct Json<'a> {
-    /// Set when a number is read that is not a 64-bit integer.
-    has_float: &'a Cell<bool>,
-}
-
-impl Json<'_> {
-    fn tagged(tag: u8, bytes: &[u8]) -> u64 {
-        XxHash3_64::oneshot_with_seed(u64::from(tag), bytes)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Json<'_> {
-    type Value = u64;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Json<'_> {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<u64, E> {
-        Ok(Self::tagged(b'n', b""))
-    }
-
-    fn visit_bool<E>(self, yes: bool) -> Result<u64, E> {
-        Ok(Self::tagged(if yes { b't' } else { b'f' }, b""))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<u64, E> {
-        Ok(Self::tagged(b'-', &number.to_le_bytes()))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<u64, E> {
-        Ok(Self::tagged(b'#', &number.to_le_bytes()))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<u64, E> {
-        self.has_float.set(true);
-        Ok(Self::tagged(b'd', &number.to_bits().to_le_bytes()))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<u64, E> {
-        Ok(Self::tagged(b's', text.as_bytes()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u64, A::Error> {
-        let mut hashes = ListHash::default();
-        while let Some(hash) = list.next_element_seed(self)? {
-            hashes.add(hash);
-        }
-        Ok(hashes.finish())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<u64, A::Error> {
-        let mut hashes = FieldHashes::default();
-        while let Some(name) = fields.next_key_seed(self)? {
-            hashes.add(name, fields.next_value_seed(self)?);
-        }
-        Ok(hashes.finish())
-    }
+fn write_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
 }
 
 #[cfg(test)]

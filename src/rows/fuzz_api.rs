@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     context::Context,
-    fast_scan,
+    fast_json_hash, fast_scan, json_hash,
     layout::Layout,
     scan::{self, Pass},
     value,
@@ -18,6 +18,14 @@ pub fn both_passes_agree(table: &'static Table, context: &Context, text: &str) -
         return true;
     };
     scan::page(&layout, text).is_ok_and(|any| any == usual)
+}
+
+/// Returns true if the fast hash of a JSON text, if there is one, is the hash by the parser.
+pub fn both_hashes_agree(text: &str) -> bool {
+    let Some(fast) = fast_json_hash::hash(text) else {
+        return true;
+    };
+    json_hash::hash_any(text).is_ok_and(|any| any == fast)
 }
 
 /// Reads an instant in any format.

@@ -6,12 +6,14 @@
 mod cell;
 mod context;
 mod events;
+mod fast_json_hash;
 mod fast_scan;
 mod field_path;
 mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz_api;
 mod json_cursor;
+mod json_hash;
 mod layout;
 mod nested_rows;
 mod number;
