@@ -10,6 +10,7 @@ mod fast_json_hash;
 mod fast_scan;
 mod field_path;
 mod fingerprint;
+mod first_element;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz_api;
 mod json_cursor;

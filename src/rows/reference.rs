@@ -173,7 +173,7 @@ impl<'a> Object<'a> {
             let Some(raw) = self.at(path) else { continue };
             match &found {
                 None => {
-                    let value = Value::from_json(kind, raw)?;
+                    let value = Value::from_json(kind, raw.get())?;
                     claimed.insert(path);
                     found = Some((raw, value));
                 }

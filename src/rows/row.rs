@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::{
     cell::{Cell, push, text, unquoted},
+    first_element::FirstElement,
     layout::{JsonPath, Slot, SlotType, ValueSource},
     page_buffer::{PageBuffer, Span},
     value::{Misfit, Value, ValueRef, parse_instant},
@@ -438,24 +439,16 @@ impl fmt::Debug for Row {
 
 /// The first elements of lists, by the list's slot.
 #[derive(Default)]
-struct Firsts<'a>(Vec<(usize, Fields<'a>)>);
-
-type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+struct Firsts<'a>(Vec<(usize, FirstElement<'a>)>);
 
 impl<'a> Firsts<'a> {
     /// Returns a field of the first element of the list in `slot`. Returns `None` if the field is missing or null.
-    fn field(&mut self, slot: usize, list: &'a str, field: &str) -> Option<&'a RawValue> {
+    fn field(&mut self, slot: usize, list: &'a str, field: &str) -> Option<&'a str> {
         let known = self.0.iter().position(|(of, _)| *of == slot);
         let at = known.unwrap_or_else(|| {
-            self.0.push((slot, first(list).unwrap_or_default()));
+            self.0.push((slot, FirstElement::read(list)));
             self.0.len() - 1
         });
-        let (_, fields) = &self.0[at];
-        fields.get(field).copied().filter(|raw| raw.get() != "null")
+        self.0[at].1.field(field)
     }
-}
-
-fn first(list: &str) -> Option<Fields<'_>> {
-    let list: Vec<&RawValue> = serde_json::from_str(list).ok()?;
-    serde_json::from_str(list.first()?.get()).ok()
 }
