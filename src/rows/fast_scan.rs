@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     json_cursor::{Cursor, NumberNotation},
-    layout::{Field, Slot, SlotType},
+    layout::{Field, Slot},
     page_buffer::Span,
     scan::{Pass, Scan, from_quote},
     value::{LastDate, usual_instant_at},
@@ -153,28 +153,26 @@ impl FastScan<'_> {
             return Some(());
         }
         match slot.kind {
-            SlotType::Other(ColumnType::String) if first == b'"' => {
+            ColumnType::String if first == b'"' => {
                 let is_escaped = self.cursor.text()?;
                 let value = self.cursor.span_from(start);
                 self.pass.set_typed(slot, value, is_escaped);
             }
-            SlotType::Other(ColumnType::Json) => {
+            ColumnType::Json => {
                 let (value, is_escaped) = self.cursor.value_span()?;
                 self.pass.set_typed(slot, value, is_escaped);
             }
-            SlotType::Instant(number) if first == b'"' => match self.instant() {
+            ColumnType::UtcDatetime if first == b'"' => match self.instant() {
                 Some(instant) => {
                     let value = self.cursor.span_from(start);
-                    self.pass.set_instant((slot, number), value, instant);
+                    self.pass.set_instant(slot, value, instant);
                 }
                 None => self.any_value(slot)?,
             },
-            SlotType::Other(kind @ (ColumnType::Long | ColumnType::Double))
-                if matches!(first, b'-' | b'0'..=b'9') =>
-            {
+            ColumnType::Long | ColumnType::Double if matches!(first, b'-' | b'0'..=b'9') => {
                 let notation = self.cursor.number()?;
                 let value = self.cursor.span_from(start);
-                if is_number_of(kind, notation, value) {
+                if is_number_of(slot.kind, notation, value) {
                     self.pass.set_typed(slot, value, false);
                 } else {
                     self.pass.set(slot, value, false);

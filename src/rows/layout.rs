@@ -48,23 +48,23 @@ pub(super) enum Field {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot {
     number: u16,
-    pub(super) kind: SlotType,
+    /// The number among the row's instants, if the value is one.
+    instant: u16,
+    pub(super) kind: ColumnType,
 }
 
 impl Slot {
     /// The number of the slot.
+    #[inline]
     pub(super) fn number(self) -> usize {
         self.number.into()
     }
-}
 
-/// The type of a slot's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SlotType {
-    /// An instant, with its number among the row's instants.
-    Instant(u16),
-    /// A value of another type.
-    Other(ColumnType),
+    /// Returns the number among the row's instants, if the value is one.
+    #[inline]
+    pub(super) fn instant(self) -> Option<u16> {
+        (self.kind == ColumnType::UtcDatetime).then_some(self.instant)
+    }
 }
 
 /// A field that is flattened.
@@ -271,17 +271,22 @@ impl Slots {
 
     fn next(&mut self, name: (Option<&'static str>, &'static str), kind: ColumnType) -> Slot {
         self.names.push(name);
+        let number = small(self.names.len() - 1);
+        let instant = small(self.instants);
         let kind = match kind {
             ColumnType::UtcDatetime => {
                 self.instants += 1;
-                SlotType::Instant(small(self.instants - 1))
+                kind
             }
             // The types of the other values are not needed.
-            _ if self.are_shared => SlotType::Other(ColumnType::Json),
-            kind => SlotType::Other(kind),
+            _ if self.are_shared => ColumnType::Json,
+            _ => kind,
         };
-        let number = small(self.names.len() - 1);
-        Slot { number, kind }
+        Slot {
+            number,
+            instant,
+            kind,
+        }
     }
 }
 

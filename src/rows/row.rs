@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::{
     cell::{Cell, push, text, unquoted},
     first_element::FirstElement,
-    layout::{JsonPath, Slot, SlotType, ValueSource},
+    layout::{JsonPath, Slot, ValueSource},
     page_buffer::{PageBuffer, Span},
     value::{Misfit, Value, ValueRef, parse_instant},
 };
@@ -77,9 +77,7 @@ impl Row {
     /// Returns the instant in a slot if it is in the usual format.
     #[inline]
     fn usual_instant(&self, slot: Slot) -> Option<DateTime<Utc>> {
-        let SlotType::Instant(number) = slot.kind else {
-            return None;
-        };
+        let number = slot.instant()?;
         *self.buffer.instants(self.at).get(usize::from(number))?
     }
 
@@ -131,7 +129,7 @@ impl Row {
         let column = buffer.layout.columns.get(position)?;
         let span = match &column.from {
             ValueSource::Slot(slot) => {
-                if let SlotType::Instant(_) = slot.kind {
+                if slot.kind == ColumnType::UtcDatetime {
                     return self.usual_instant(*slot).map(ValueRef::UtcDatetime);
                 }
                 spans.get(slot.number()).filter(|span| !span.is_empty())?

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::{
     cell::unquoted,
     context::BadRow,
-    layout::{Field, Layout, Slot, SlotType},
+    layout::{Field, Layout, Slot},
     page_buffer::{Extra, Id, RowHeader, Span},
     value::usual_instant,
 };
@@ -195,22 +195,15 @@ impl<'b> Pass<'b> {
     pub(super) fn set(&mut self, slot: Slot, value: Span, is_escaped: bool) {
         self.set_span(slot.number(), value);
         self.has_escapes |= is_escaped;
-        match slot.kind {
-            SlotType::Other(kind) => self.has_types &= has_type(kind, self.bytes(value)),
-            SlotType::Instant(number) => {
-                self.has_types = false;
-                self.set_instant_value(number, None);
-            }
-        }
+        self.has_types &= has_type(slot.kind, self.bytes(value));
+        self.set_instant_value(slot, None);
     }
 
     /// Stores a null.
     #[inline]
     pub(super) fn set_null(&mut self, slot: Slot) {
         self.set_span(slot.number(), Span::default());
-        if let SlotType::Instant(number) = slot.kind {
-            self.set_instant_value(number, None);
-        }
+        self.set_instant_value(slot, None);
     }
 
     /// Stores the position of a text in a column for texts, or of any value in a column for JSON.
@@ -220,16 +213,11 @@ impl<'b> Pass<'b> {
         self.has_escapes |= is_escaped;
     }
 
-    /// Stores the position and the value of the instant `number`, which is in the usual format.
+    /// Stores the position and the value of an instant, which is in the usual format.
     #[inline]
-    pub(super) fn set_instant(
-        &mut self,
-        (slot, number): (Slot, u16),
-        value: Span,
-        instant: DateTime<Utc>,
-    ) {
+    pub(super) fn set_instant(&mut self, slot: Slot, value: Span, instant: DateTime<Utc>) {
         self.set_span(slot.number(), value);
-        self.set_instant_value(number, Some(instant));
+        self.set_instant_value(slot, Some(instant));
     }
 
     #[inline]
@@ -240,12 +228,12 @@ impl<'b> Pass<'b> {
     }
 
     #[inline]
-    fn set_instant_value(&mut self, number: u16, value: Option<DateTime<Utc>>) {
-        if let Some(instant) = self
-            .found
-            .instants
-            .get_mut(self.instants_start + usize::from(number))
-        {
+    fn set_instant_value(&mut self, slot: Slot, value: Option<DateTime<Utc>>) {
+        let Some(number) = slot.instant() else {
+            return;
+        };
+        let place = self.instants_start + usize::from(number);
+        if let Some(instant) = self.found.instants.get_mut(place) {
             *instant = value;
         }
     }
@@ -255,11 +243,11 @@ impl<'b> Pass<'b> {
         if text == "null" {
             return self.set_null(slot);
         }
-        if let SlotType::Instant(number) = slot.kind
+        if slot.kind == ColumnType::UtcDatetime
             && let Some(inner) = unquoted(text)
             && let Some(instant) = usual_instant(inner.as_bytes())
         {
-            return self.set_instant((slot, number), self.span(text), instant);
+            return self.set_instant(slot, self.span(text), instant);
         }
         let is_escaped = text.starts_with('"') && text.contains('\\');
         self.set(slot, self.span(text), is_escaped);
