@@ -14,6 +14,9 @@ use super::{
 /// The depth from which on a value is unusual: far below the limit of the parser.
 const MAX_DEPTH: usize = 64;
 
+/// The size of the hashes for which memory is reserved, in bytes.
+const USUAL_BYTES: usize = 256;
+
 /// Hashes bytes with a tag that distinguishes types.
 #[inline]
 pub(super) fn tagged(tag: u8, bytes: &[u8]) -> u64 {
@@ -102,6 +105,9 @@ impl Pass<'_> {
         let mut is_over = self.cursor.accept(b']');
         if !is_over && depth == MAX_DEPTH {
             return None;
+        }
+        if self.values.capacity() == 0 {
+            self.values.reserve(USUAL_BYTES);
         }
         while !is_over {
             let value = self.value(depth + 1)?;

@@ -25,6 +25,9 @@ impl<'a> FirstElement<'a> {
     }
 }
 
+/// The number of fields for which memory is reserved.
+const USUAL_FIELDS: usize = 16;
+
 /// Reads the first element of a list, which must be an object, and no other. Returns `None` if a name has an escape.
 /// (The list is known to be JSON.)
 fn fast(list: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
@@ -33,7 +36,7 @@ fn fast(list: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     cursor.skip_whitespace();
     cursor.expect(b'{')?;
     cursor.skip_whitespace();
-    let mut fields = Vec::new();
+    let mut fields = Vec::with_capacity(USUAL_FIELDS);
     let mut is_over = cursor.accept(b'}');
     while !is_over {
         let name = cursor.plain_name()?;

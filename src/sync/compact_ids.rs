@@ -38,10 +38,30 @@ fn uuid_bytes(id: &str) -> Option<[u8; 16]> {
     is_uuid.then_some(bytes)
 }
 
+/// The characters of base64 for URLs.
+const ALPHABET: [u8; 64] = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Encodes a few bytes as base64 for URLs, without padding. (The encoder for any length needs several times as many
+/// instructions.)
+fn encode_short(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 4 / 3 + 1);
+    for group in bytes.chunks(3) {
+        let mut number = [0; 4];
+        number[1..=group.len()].copy_from_slice(group);
+        let number = u32::from_be_bytes(number);
+        // Each character has six bits, and a group has one character more than bytes.
+        for place in 0..=group.len() {
+            let digit = number >> (18 - 6 * place) & 0x3f;
+            text.push(ALPHABET[digit as usize].into());
+        }
+    }
+    text
+}
+
 /// Encodes an id: a UUID in Prefect's spelling as 22 characters, any other id after a `=`.
 pub(super) fn id(id: &str) -> String {
     match uuid_bytes(id) {
-        Some(bytes) => URL_SAFE_NO_PAD.encode(bytes),
+        Some(bytes) => encode_short(&bytes),
         None => format!("={id}"),
     }
 }
@@ -74,7 +94,7 @@ pub(super) fn weight(ids: &std::collections::BTreeSet<String>) -> usize {
 
 /// Encodes a 64-bit hash as 11 characters.
 pub(super) fn hash(hash: u64) -> String {
-    URL_SAFE_NO_PAD.encode(hash.to_be_bytes())
+    encode_short(&hash.to_be_bytes())
 }
 
 /// Decodes a hash that [`hash`] encoded.
@@ -102,7 +122,7 @@ pub(super) mod uuid {
         number: &u128,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(number.to_be_bytes()))
+        serializer.serialize_str(&super::encode_short(&number.to_be_bytes()))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
@@ -216,6 +236,11 @@ mod tests {
             prop_assert_eq!(&packed, &URL_SAFE_NO_PAD.encode(number.to_be_bytes()));
             prop_assert_eq!(packed.len(), 22);
             prop_assert_eq!(parse_id(&id(&other)), other);
+        }
+
+        #[test]
+        fn short_bytes_are_encoded_as_by_the_general_encoder(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            prop_assert_eq!(encode_short(&bytes), URL_SAFE_NO_PAD.encode(&bytes));
         }
 
         #[test]
