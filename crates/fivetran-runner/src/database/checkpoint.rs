@@ -175,7 +175,7 @@ impl DuckDb {
         // takes DuckDB three times as long.
         let find = format!(
             "SELECT row_group_id, CASE column_path WHEN '[0]' THEN count ELSE 0 END, \
-             len(additional_block_ids) FROM pragma_storage_info('{}') \
+             coalesce(len(additional_block_ids), 0) FROM pragma_storage_info('{}') \
              WHERE column_path = '[0]' OR len(additional_block_ids) > 0",
             path_of(name).replace('\'', "''")
         );
