@@ -11,6 +11,7 @@ use duckdb::Result;
 
 use super::{
     connection::{DuckDb, bytes_of, failed},
+    primary_keys::HAS_KEY,
     row_groups::{RowGroup, largest_own_merge, next_merge},
 };
 use crate::{error::Error, one_line::one_line, sql::path_of, table::TableName};
@@ -151,11 +152,13 @@ impl DuckDb {
     }
 
     fn stored_tables(&self) -> Result<Vec<StoredTable>> {
-        let find = "SELECT schema_name, table_name, column_count, \
-             (comment IS NOT NULL OR schema_name = '_local_run') \
-             AND index_count = 0 AND NOT has_primary_key FROM duckdb_tables() \
-             WHERE database_name = current_database() AND NOT internal AND NOT temporary";
-        let mut statement = self.connection.prepare(find)?;
+        let find = format!(
+            "SELECT schema_name, table_name, column_count, \
+             ({HAS_KEY} OR schema_name = '_local_run') \
+             AND index_count = 0 AND NOT has_primary_key FROM duckdb_tables() AS t \
+             WHERE database_name = current_database() AND NOT internal AND NOT temporary"
+        );
+        let mut statement = self.connection.prepare(&find)?;
         let tables = statement.query_map([], |row| {
             Ok(StoredTable {
                 name: TableName {
