@@ -16,26 +16,16 @@ const FILE: &str = ".lock";
 /// again later.
 pub(super) const IN_USE: u8 = 75;
 
-/// The reason for which a folder cannot be locked.
+/// Another process has locked the folder.
 #[derive(Debug, Error)]
-pub(super) enum LockError {
-    /// Another process has the lock.
-    #[error("another sync is using {}; it was not disturbed, and nothing was changed", .0.display())]
-    InUse(PathBuf),
-    /// The file cannot be created or locked.
-    #[error("cannot lock {}: {source}. Check that the directory can be written", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The error.
-        source: io::Error,
-    },
-}
+#[error("another sync is using {}; it was not disturbed, and nothing was changed", .0.display())]
+pub(super) struct FolderInUse(PathBuf);
 
 /// A locked folder. It is unlocked when the value is dropped, or when the process ends.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    _file: File,
+    /// `None` if the folder cannot be written, which the sync itself reports.
+    _file: Option<File>,
 }
 
 impl FolderLock {
@@ -44,27 +34,24 @@ impl FolderLock {
     /// # Errors
     ///
     /// At once if another process has locked it.
-    pub(super) fn acquire(folder: &Path) -> Result<Self, LockError> {
-        let path = folder.join(FILE);
-        let open = || {
-            fs::create_dir_all(folder)?;
-            File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)
+    pub(super) fn acquire(folder: &Path) -> Result<Self, FolderInUse> {
+        let Ok(file) = open(folder) else {
+            return Ok(Self { _file: None });
         };
-        let failed = |source| LockError::Io {
-            path: path.clone(),
-            source,
-        };
-        let file = open().map_err(failed)?;
         match FileExt::try_lock(&file) {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::InUse(folder.to_owned())),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+            Ok(()) => Ok(Self { _file: Some(file) }),
+            Err(TryLockError::WouldBlock) => Err(FolderInUse(folder.to_owned())),
+            // A file system without locks.
+            Err(TryLockError::Error(_)) => Ok(Self { _file: None }),
         }
     }
+}
+
+fn open(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    options.open(folder.join(FILE))
 }
 
 #[cfg(test)]
@@ -77,7 +64,7 @@ mod tests {
         let folder = directory.path().join("files");
         let lock = FolderLock::acquire(&folder).expect("a lock");
         let second = FolderLock::acquire(&folder);
-        assert!(matches!(second, Err(LockError::InUse(_))), "{second:?}");
+        assert!(second.is_err(), "{second:?}");
         drop(lock);
         FolderLock::acquire(&folder).expect("a lock after the first one");
     }

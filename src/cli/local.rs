@@ -12,7 +12,7 @@ use super::{
     debug::Debug,
     demo_workspace, failed_recording,
     folder::Folder,
-    folder_lock::{self, LockError},
+    folder_lock::{self, FolderInUse},
     query, views,
 };
 use fivetran_runner::{reset, terminal};
@@ -74,8 +74,8 @@ pub(super) async fn run(command: Command) -> ExitCode {
         let text = terminal::wrapped(&text, terminal::error_width());
         let _ = writeln!(io::stderr(), "{text}");
         match error.downcast_ref() {
-            Some(LockError::InUse(_)) => ExitCode::from(folder_lock::IN_USE),
-            _ => ExitCode::FAILURE,
+            Some(FolderInUse { .. }) => ExitCode::from(folder_lock::IN_USE),
+            None => ExitCode::FAILURE,
         }
     })
 }
