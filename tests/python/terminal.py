@@ -3,9 +3,9 @@
     terminal.py COLUMNS STEPS COMMAND...
 
 The command has a terminal of its own. STEPS is a JSON list of pairs: when the first text has appeared (after the
-text of the previous step), the second is typed; "^C" interrupts, and an empty text only waits. Prints a JSON object: the complete output, the same
-output in parts with the seconds since the start, the exit code, and the steps that were not reached. A command is
-killed after two minutes.
+text of the previous step), the second is typed; "^C" interrupts, and an empty text only waits. Prints a JSON object:
+the complete output, the same output in parts with the seconds since the start, the exit code, and the steps that were
+not reached. A command is killed after two minutes.
 """
 
 import codecs
@@ -27,6 +27,8 @@ def main() -> None:
     columns, steps, command = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
     child, terminal = pty.fork()
     if child == 0:
+        # A shell ignores this signal for commands in the background, and their commands inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         # The size must be set before the command reads it.
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         os.execvp(command[0], command)
