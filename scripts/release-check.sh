@@ -30,5 +30,10 @@ if command -v ldd >/dev/null; then
     fail "it needs the libraries above"
   fi
 fi
+# The oldest glibc with all symbols that the executable needs; that of this machine is the highest possible.
+FLOOR=
+if command -v objdump >/dev/null; then
+  FLOOR=", needs $(objdump -T "$RELEASE/fivetran_source" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1)"
+fi
 SIZE=$(wc -c <"$RELEASE/fivetran_source")
-echo "release: one executable, $((SIZE / 1024)) KiB"
+echo "release: one executable, $((SIZE / 1024)) KiB$FLOOR"

@@ -45,8 +45,7 @@ NAME=fivetran_source-$VERSION-linux-x86_64-static
 mkdir "$WORK/$NAME"
 cp "${STATIC_TARGET_DIR:-$BASE/static}/x86_64-unknown-linux-gnu/release/fivetran_source" \
   LICENSE README.md CHANGELOG.md "$DIR/THIRD_PARTY_LICENCES.txt" "$WORK/$NAME/"
-tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode='u+rwX,go+rX,go-w' \
-  --create --file - --directory "$WORK" "$NAME" | gzip --no-name -9 >"$DIR/$NAME.tar.gz"
+scripts/archive.sh "$WORK/$NAME" "$DIR/$NAME.tar.gz"
 
 scripts/wheel.sh "$DIR"
 if command -v cargo-cyclonedx >/dev/null; then

@@ -58,8 +58,7 @@ for member in wheel.namelist():
         (folder / name).chmod(0o755)
 PY
 cp LICENSE README.md CHANGELOG.md configuration.example.json "$DUCKDB_LIB_DIR/LICENSE.duckdb" "$WORK/$NAME/"
-tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode='u+rwX,go+rX,go-w' \
-  --create --file - --directory "$WORK" "$NAME" | gzip --no-name -9 >"$WORK/$NAME.tar.gz"
+scripts/archive.sh "$WORK/$NAME" "$WORK/$NAME.tar.gz"
 
 FLOOR=$(objdump -T "$WORK/$NAME/fivetran_source" "$WORK/$NAME/libduckdb.so" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1)
 if [ "$FLOOR" != "GLIBC_$GLIBC" ]; then
